@@ -1,0 +1,5 @@
+"""``python -m buildtool``: the gpubuild command."""
+
+from buildtool.cli.main import main
+
+main()
