@@ -1,0 +1,141 @@
+"""The wish (`Request`) and the whole truth about a build (`Plan`)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+PLAN_SCHEMA = 1
+LAUNCHERS = ("sccache", "ccache")
+Backend = Literal["cuda", "rocm", "vulkan", "cpu"]
+Profile = Literal["portable", "native", "minimal"]
+RuntimeMode = Literal["pip", "bundle", "system"]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the user asked for; everything left out is decided by the engine."""
+
+    backend: Backend | Literal["auto"] = "auto"
+    targets: tuple[str, ...] = ()
+    add_targets: tuple[str, ...] = ()
+    base: Literal["detected", "recipe"] = "detected"
+    toolkit: str | None = None  # "cuda==13.*"
+    recipe: str = "llama.cpp"
+    source: str | None = None  # a name the recipe offers, a path, a git URL with #tag, an archive URL
+    profile: Profile = "portable"
+    runtime: RuntimeMode = "pip"
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One choice of the engine: what was decided, which rule did it, why, and where the facts come from."""
+
+    subject: str
+    choice: str
+    rule: str
+    reason: str
+    sources: tuple[str, ...] = ()
+
+
+class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of a package registry, fixed by name, version, file name and sha256 (lower-case hex)."""
+
+    name: str
+    version: str
+    filename: str
+    sha256: str
+
+
+class PlanSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which source tree is built.
+
+    Attributes:
+        kind: ``sdist`` (a package registry), ``git``, ``archive`` or ``local``.
+        name: the recipe's name for it, or the path/URL the user gave.
+        version: PEP 440 version that the wheels carry.
+        pin: the registry file, for ``sdist``.
+        url: for ``git`` and ``archive``; the path for ``local``.
+        ref: tag or commit, for ``git``.
+        sha256: of the archive, for ``archive``.
+        subdir: where the tree to build lies inside the unpacked source; "" for its root.
+    """
+
+    kind: Literal["sdist", "git", "archive", "local"]
+    name: str
+    version: str
+    pin: Pin | None = None
+    url: str | None = None
+    ref: str | None = None
+    sha256: str | None = None
+    subdir: str = ""
+
+
+class PlanToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which CUDA/ROCm/Vulkan toolkit compiles it and where that comes from.
+
+    ``provider`` is ``pypi`` (assembled in the store from `pins`) or ``system`` (installed at `path`).
+    """
+
+    kind: Literal["cuda", "rocm", "vulkan"]
+    version: str
+    provider: Literal["pypi", "system"]
+    pins: tuple[Pin, ...] = ()
+    path: str | None = None
+
+
+class PlanCompiler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The host compiler, as found by the probe."""
+
+    family: Literal["gcc", "clang", "msvc"]
+    version: str
+    cxx: str
+    cc: str
+
+
+class PlanPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A source patch that this build needs, fixed by its digest."""
+
+    name: str
+    sha256: str
+
+
+class PlanWheel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One wheel to make: distribution name, import package, version, and what it requires."""
+
+    role: Literal["runtime", "backend"]
+    distribution: str
+    package: str
+    version: str
+    requires: tuple[str, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything later rooms need to know about a build; what ``gpubuild.lock`` holds.
+
+    Attributes:
+        launcher: compiler caches to try, best first; one is used only after a trial compile proved it.
+        cmake_options: upstream's and CMake's own cache variables, machine-independent.
+        decisions: the explanation; not part of the identity.
+    """
+
+    schema: int = PLAN_SCHEMA
+    recipe: str
+    source: PlanSource
+    backend: Backend
+    targets: tuple[str, ...]
+    toolkit: PlanToolkit | None
+    host_compiler: PlanCompiler
+    profile: Profile
+    cmake_options: dict[str, str]
+    patches: tuple[PlanPatch, ...] = ()
+    launchers: tuple[str, ...] = LAUNCHERS
+    runtime: RuntimeMode
+    wheels: tuple[PlanWheel, ...]
+    platform: str  # "linux-x86_64"
+    decisions: tuple[Decision, ...] = ()
+
+    def digest(self) -> str:
+        """Return the sha256 (hex) of everything that decides the build; decisions and launchers do not."""
+        identity = msgspec.structs.replace(self, decisions=(), launchers=())
+        return hashlib.sha256(msgspec.json.encode(identity, order="deterministic")).hexdigest()

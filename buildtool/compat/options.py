@@ -1,0 +1,134 @@
+"""Every toolkit one could build with: installed, fetched from a package registry, or to be had elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from buildtool.compat import tables
+from buildtool.compat.model import Backend
+from buildtool.compat.pypi_sets import CudaSet, cuda_sets
+from buildtool.compat.versions import Release
+from buildtool.probe.model import Host, ToolkitInstall
+
+Provider = Literal["system", "pypi", "elsewhere"]
+DISTRIBUTION_ROOTS = ("/usr", "/usr/lib/nvidia-cuda-toolkit", "/usr/lib/cuda")
+
+
+class ToolkitOption(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to have a toolkit.
+
+    Attributes:
+        kind: which toolkit.
+        version: the compiler's version (``13.0.88``), or only the release (``12.4``).
+        names: every version number it answers to in a wish.
+        provider: ``elsewhere``: somebody must install it first.
+        install: the installation, for ``system``.
+        wheels: the set of wheels, for ``pypi``.
+        place: where to get it, for ``elsewhere``.
+        cuda: the row of its CUDA release, if there is one.
+        rocm: the row of its ROCm release, if there is one.
+        patched: a distribution keeps it compiling with its own C library.
+    """
+
+    kind: Literal["cuda", "rocm", "vulkan"]
+    version: str
+    names: tuple[str, ...]
+    provider: Provider
+    install: ToolkitInstall | None = None
+    wheels: CudaSet | None = None
+    place: tables.Place | None = None
+    cuda: tables.CudaToolkit | None = None
+    rocm: tables.RocmRelease | None = None
+    patched: bool = False
+
+    @property
+    def release(self) -> Release:
+        """The version as numbers."""
+        return Release.parse(self.version)
+
+
+def platform_of(host: Host) -> str:
+    """Return ``linux-x86_64`` and the like."""
+    machine = host.os.machine.lower()
+    return f"{host.os.system}-{ {'amd64': 'x86_64', 'arm64': 'aarch64'}.get(machine, machine) }"
+
+
+def options_for(backend: Backend, host: Host) -> Iterator[ToolkitOption | None]:
+    """Yield every toolkit for `backend`; None where the backend needs none."""
+    if backend == "cpu":
+        yield None
+    elif backend == "cuda":
+        yield from _cuda(host)
+    elif backend == "rocm":
+        yield from _rocm(host)
+    else:
+        yield from _vulkan(host)
+
+
+def _installs(host: Host, kind: str) -> Iterator[ToolkitInstall]:
+    yield from sorted(
+        (install for install in host.toolkits if install.kind == kind and Release.read(install.version)),
+        key=lambda install: (install.version or "", install.path),
+    )
+
+
+def _cuda(host: Host) -> Iterator[ToolkitOption]:
+    rows = {row.release.minor: row for row in tables.cuda_toolkits()}
+    for install in _installs(host, "cuda"):
+        version = install.version or ""
+        yield ToolkitOption(
+            kind="cuda", version=version, names=(version,), provider="system", install=install,
+            cuda=rows.get(Release.parse(version).minor), patched=_is_packaged(install),
+        )  # fmt: skip
+    platform = platform_of(host)
+    for wheels in cuda_sets():
+        if wheels.platform == platform:
+            yield ToolkitOption(
+                kind="cuda", version=wheels.version, names=(wheels.version, wheels.meta), provider="pypi",
+                wheels=wheels, cuda=rows.get(Release.parse(wheels.version).minor),
+            )  # fmt: skip
+    for row in rows.values():
+        for place in _places("cuda", row.version, host):
+            yield ToolkitOption(
+                kind="cuda", version=row.version, names=(row.version,), provider="elsewhere",
+                place=place, cuda=row, patched=place.patched,
+            )  # fmt: skip
+
+
+def _is_packaged(install: ToolkitInstall) -> bool:
+    """Whether a distribution installed it: then its headers fit that distribution's C library."""
+    return install.path.rstrip("/") in DISTRIBUTION_ROOTS
+
+
+def _rocm(host: Host) -> Iterator[ToolkitOption]:
+    rows = {Release.parse(row.version).minor: row for row in tables.rocm_releases()}
+    for install in _installs(host, "rocm"):
+        version = install.version or ""
+        yield ToolkitOption(
+            kind="rocm", version=version, names=(version,), provider="system", install=install,
+            rocm=rows.get(Release.parse(version).minor), patched=_is_packaged(install),
+        )  # fmt: skip
+    for row in rows.values():
+        for place in _places("rocm", row.version, host):
+            yield ToolkitOption(
+                kind="rocm", version=row.version, names=(row.version,), provider="elsewhere",
+                place=place, rocm=row, patched=place.patched,
+            )  # fmt: skip
+
+
+def _vulkan(host: Host) -> Iterator[ToolkitOption]:
+    for install in sorted((one for one in host.toolkits if one.kind == "vulkan"), key=lambda one: one.path):
+        version = install.version or "0"
+        yield ToolkitOption(kind="vulkan", version=version, names=(version,), provider="system", install=install)
+    for place in _places("vulkan", "1.3", host):
+        yield ToolkitOption(kind="vulkan", version="1.3", names=("1.3",), provider="elsewhere", place=place)
+
+
+def _places(kind: str, version: str, host: Host) -> Iterator[tables.Place]:
+    for place in tables.places():
+        here = not place.os or (place.os, place.os_version) == (host.os.id, host.os.version)
+        if here and place.kind == kind and place.has(version):
+            yield place

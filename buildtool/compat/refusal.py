@@ -1,0 +1,276 @@
+"""When nothing works: the facts that rule it out, in words, and what works instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from buildtool.compat import tables
+from buildtool.compat.case import Case
+from buildtool.compat.conflict import Fact, smallest_conflict
+from buildtool.compat.known_bad import refusing, within
+from buildtool.compat.offers import NAMES, nearest
+from buildtool.compat.options import options_for
+from buildtool.compat.rules import (
+    COMPILER,
+    DRIVER,
+    HERE,
+    KERNELS,
+    KNOWN,
+    KNOWN_BAD,
+    LIBC,
+    NEED,
+    TOOLKIT,
+    Candidate,
+    has_kernels,
+    runs_on,
+    target_fact,
+    toolkit_needs,
+)
+from buildtool.compat.targets import Target
+from buildtool.compat.versions import Release
+from buildtool.errors import GpubuildError, IncompatibleError, MissingToolError, UnknownNameError
+
+INSTALLABLE = frozenset({HERE, COMPILER})
+
+
+def refuse(case: Case, tried: tuple[Candidate, ...]) -> GpubuildError:
+    """Return the error for a case in which every candidate breaks a fact.
+
+    Returns:
+        MissingToolError when installing something is enough, IncompatibleError when a wish has to change.
+    """
+    if not case.compilers:
+        return _no_compiler(case)
+    unknown = _unknown_toolkit(case)
+    if unknown is not None:
+        return unknown
+    offers = nearest(case, tried)
+    details = (*(f"works: {offer.words}" for offer in offers), *_elsewhere(case))
+    hint = (
+        offers[0].hint if offers else f"Run gpubuild on the machine that has it: gpubuild plan --backend {case.backend}"
+    )
+    own = [one.broken for one in tried if one.backend == case.backend]
+    why = _why(case, smallest_conflict(own), tried)
+    within = [facts for facts in own if facts <= INSTALLABLE]
+    if within:
+        return MissingToolError(_missing_words(case, min(within, key=_count)), why=why, hint=hint, details=details)
+    return IncompatibleError(f"{_wish_words(case)} cannot be built.", why=why, hint=hint, details=details)
+
+
+def _elsewhere(case: Case) -> tuple[str, ...]:
+    """Say which other systems carry a toolkit for all targets; useful for a container or another machine."""
+    if case.backend != "cuda" or not case.targets:
+        return ()
+    knowing = [row for row in tables.cuda_toolkits() if {str(one) for one in case.targets} <= {*row.targets}]
+    found = [
+        f"CUDA {row.version}: {place.where}"
+        for row in knowing
+        for place in tables.places()
+        if place.kind == "cuda" and place.os and place.has(row.version)
+    ]
+    targets = ", ".join(map(str, case.targets))
+    return (f"carried by others for {targets}: {'; '.join(found)}",) if found else ()
+
+
+def _count(facts: frozenset[Fact]) -> tuple[int, list[Fact]]:
+    return len(facts), sorted(facts)
+
+
+def _wish_words(case: Case) -> str:
+    targets = ", ".join(map(str, case.targets))
+    words = f"The {NAMES[case.backend]} backend" + (f" for {targets}" if targets else "")
+    return words + (f" with {case.toolkit}" if case.toolkit is not None else "")
+
+
+def _missing_words(case: Case, facts: frozenset[Fact]) -> str:
+    if HERE not in facts:
+        return f"{_wish_words(case)} needs a host compiler that is not installed."
+    fetch = {"rocm": "gpubuild does not fetch ROCm yet", "vulkan": "gpubuild fetches none"}
+    words = fetch.get(case.backend, "gpubuild can fetch none that fits")
+    kind = "Vulkan SDK" if case.backend == "vulkan" else f"{NAMES[case.backend]} toolkit"
+    return f"{_wish_words(case)} needs a {kind} that is not installed, and {words}."
+
+
+def _why(case: Case, facts: Iterable[Fact], tried: tuple[Candidate, ...]) -> str:
+    sentences = [_fact_words(case, fact, tried) for fact in facts]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _fact_words(case: Case, fact: Fact, tried: tuple[Candidate, ...]) -> str:
+    target = next((one for one in case.targets if fact == target_fact(one)), None)
+    if target is not None:
+        return target_words(case, target)
+    if fact == COMPILER:
+        return _compiler_words(case, tried)
+    return _WORDS[fact](case)
+
+
+def target_words(case: Case, target: Target) -> str:
+    """Say which toolkits know a target."""
+    if case.backend in {"vulkan", "cpu"}:
+        return f"The {NAMES[case.backend]} backend has no code per GPU, so {target} means nothing to it."
+    if target.platform != case.backend:
+        maker = "an AMD" if target.platform == "rocm" else "an NVIDIA"
+        return f"{target} is {maker} target; the {NAMES[case.backend]} backend cannot serve it."
+    if not runs_on(target, case.platform):
+        return _foreign_words(case, target)
+    if target.platform == "rocm":
+        row = tables.amd_targets().get(target.chip)
+        return f"{target} needs LLVM {row.llvm_min} or newer." if row and row.llvm_min else f"{target} is asked for."
+    knowing = [row for row in tables.cuda_toolkits() if str(target) in row.targets]
+    newest = tables.cuda_toolkits()[-1]
+    if knowing[-1] is newest:
+        return f"{target} needs CUDA {knowing[0].version} or newer."
+    return f"{target} is known to CUDA {knowing[0].version} to {knowing[-1].version} only."
+
+
+def _foreign_words(case: Case, target: Target) -> str:
+    row = (tables.nvidia_targets() if target.platform == "cuda" else tables.amd_targets())[target.chip]
+    machines = row.machines if isinstance(row, tables.NvidiaTarget) else ()
+    where = " ".join(filter(None, ("/".join(machines), "/".join(row.systems).capitalize())))
+    return f"{target} ({row.products}) is in {where} machines only: a build made on {case.platform} is of no use to it."
+
+
+def _kernels_words(case: Case) -> str:
+    sentences: list[str] = []
+    options = [one for one in options_for("rocm", case.host) if one is not None and one.place is not None]
+    on_windows = " for Windows" if case.platform.startswith("windows") else ""
+    for target in case.targets:
+        having = sorted({one.release for one in options if has_kernels(one, target, case.platform)})
+        if not having:
+            sentences.append(f"No ROCm release{on_windows} has rocBLAS kernels for {target}.")
+        elif len(having) < len({one.release for one in options}):
+            span = str(having[0]) if len(having) == 1 else f"{having[0]} to {having[-1]}"
+            sentences.append(f"rocBLAS kernels for {target} are in ROCm {span}{on_windows} only.")
+    return " ".join(sentences)
+
+
+def _known_bad_words(case: Case) -> str:
+    rows = {
+        row.id: row
+        for option in options_for(case.backend, case.host)
+        if option is not None
+        for row in refusing(option, case.target_names, case.host)
+    }
+    return " ".join(f"{row.what} (seen as: {row.error})." for row in rows.values())
+
+
+def _known_words(case: Case) -> str:
+    newest = tables.cuda_toolkits()[-1].version
+    return f"The installed {NAMES[case.backend]} is not in gpubuild's tables, which end with {newest}."
+
+
+def _toolkit_words(case: Case) -> str:
+    wish = case.toolkit
+    if wish is None:
+        return ""
+    if wish.kind != case.backend:
+        return f"You asked for {wish}, which the {NAMES[case.backend]} backend does not use."
+    if wish.kind != "cuda":
+        return f"You asked for {wish}."
+    rows = [row for row in tables.cuda_toolkits() if wish.admits(row.version)]
+    if not rows:
+        return f"You asked for {wish}."
+    first, last = rows[0].targets[0], _plain(rows[-1].targets)[-1]
+    span = rows[0].version if len(rows) == 1 else f"{rows[0].version} to {rows[-1].version}"
+    return f"You asked for {wish}; CUDA {span} knows {first} to {last}."
+
+
+def _plain(targets: tuple[str, ...]) -> list[str]:
+    return [name for name in targets if name[-1].isdigit()]
+
+
+def _need_words(case: Case) -> str:
+    rows = toolkit_needs(case, case.sources[0], case.backend)
+    return " ".join(f"{case.recipe.name} needs {row.wish}: {row.reason}." for row in rows)
+
+
+def _here_words(case: Case) -> str:
+    installed = sorted(f"{one.version} in {one.path}" for one in case.host.toolkits if one.kind == case.backend)
+    name = NAMES[case.backend]
+    words = f"Installed: {name} {', '.join(installed)}." if installed else f"No {name} is installed."
+    fetched = sorted(
+        {one.release.minor for one in options_for(case.backend, case.host) if one is not None and one.wheels}
+    )
+    if fetched:
+        span = [".".join(map(str, end)) for end in (fetched[0], fetched[-1])]
+        words += f" gpubuild can fetch CUDA {span[0]} to {span[1]}."
+    return words
+
+
+def _compiler_words(case: Case, tried: tuple[Candidate, ...]) -> str:
+    here = ", ".join(sorted(f"{one.family} {one.version}" for one in case.compilers))
+    rows = {
+        one.option.cuda.version: one.option.cuda
+        for one in tried
+        if one.option is not None and one.option.cuda is not None and one.broken <= INSTALLABLE
+    }
+    if not rows:
+        return f"No host compiler here fits (found: {here})."
+    spans: dict[tuple[int, int], list[Release]] = {}
+    for row in sorted(rows.values(), key=lambda row: row.release, reverse=True):
+        spans.setdefault(row.gcc, []).append(row.release)
+    limits = "; ".join(f"CUDA {_span(found)} gcc {gcc[0]} to {gcc[1]}" for gcc, found in spans.items())
+    return f"{limits}; found here: {here}."
+
+
+def _span(releases: list[Release]) -> str:
+    oldest, newest = min(releases), max(releases)
+    return f"{newest} accepts" if oldest == newest else f"{oldest} to {newest} accept"
+
+
+def _libc_words(case: Case) -> str:
+    libc = case.host.libc
+    if libc is not None and libc.name == "musl":
+        return "The CUDA toolkit needs glibc; this machine has musl."
+    version = libc.version if libc is not None else ""
+    fitting = [row for row in tables.cuda_toolkits() if not row.glibc_max or _at_most(version or "0", row.glibc_max)]
+    first = f"; CUDA {fitting[0].version} and newer do" if fitting else ""
+    seen = next((row for row in tables.known_bad() if row.glibc and within(row.glibc, version)), None)
+    words = f" (seen as: {seen.error})" if seen is not None else ""
+    return f"The headers of older CUDA toolkits do not compile with glibc {version}{first}{words}."
+
+
+def _at_most(version: str, newest: str) -> bool:
+    return Release.parse(version) <= Release.parse(newest)
+
+
+def _driver_words(case: Case) -> str:
+    driver = case.driver
+    if driver is None:
+        return ""
+    offers = f", which offers CUDA {case.offered}" if case.offered is not None else ""
+    return f"The NVIDIA driver here is {driver.version}{offers}; a newer CUDA major needs a newer driver."
+
+
+def _no_compiler(case: Case) -> MissingToolError:
+    identity = case.host.os.id or case.host.os.system
+    row = next((one for one in tables.package_names() if identity in one.os), None)
+    hint = row.cxx if row is not None else "Install a C++ compiler: g++ (with gcc), or clang++ (with clang)."
+    what = "No C++ compiler was found on this machine."
+    return MissingToolError(what, why="llama.cpp is C++, and nvcc needs a host compiler too.", hint=hint)
+
+
+def _unknown_toolkit(case: Case) -> UnknownNameError | None:
+    wish = case.toolkit
+    if wish is None or wish.kind == "vulkan":
+        return None
+    rows = tables.cuda_toolkits() if wish.kind == "cuda" else tables.rocm_releases()
+    names = [row.version for row in rows]
+    found = [one for one in options_for("cuda" if wish.kind == "cuda" else "rocm", case.host) if one is not None]
+    if any(wish.admits(name) for name in names) or any(wish.admits(*one.names) for one in found):
+        return None
+    what = f"Nobody knows a toolkit {wish}."
+    return UnknownNameError(what, hint=f"Known {NAMES[wish.kind]} releases: {', '.join(names)}.")
+
+
+_WORDS: dict[Fact, Callable[[Case], str]] = {
+    TOOLKIT: _toolkit_words,
+    NEED: _need_words,
+    HERE: _here_words,
+    KNOWN: _known_words,
+    LIBC: _libc_words,
+    KERNELS: _kernels_words,
+    KNOWN_BAD: _known_bad_words,
+    DRIVER: _driver_words,
+}
