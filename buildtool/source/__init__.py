@@ -1,0 +1,6 @@
+"""Verified source trees, shared in the store and never changed."""
+
+from buildtool.source.model import SourceTree
+from buildtool.source.trees import acquire, resolve
+
+__all__ = ["SourceTree", "acquire", "resolve"]

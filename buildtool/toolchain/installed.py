@@ -1,0 +1,48 @@
+"""Installed ROCm and Vulkan toolkits: where their compilers lie, and what CMake must be told."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from buildtool.errors import MissingToolError
+
+# Where clang lies below a ROCm root: AMD's packages, older ones, TheRock, and Debian (root /usr).
+CLANG_PLACES = ("llvm/bin", "lib/llvm/bin", "lib/llvm-*/bin")
+GLSLC_PLACES = ("bin", "x86_64/bin", "Bin")
+
+
+def rocm_toolchain(root: Path, version: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return (CMake options, environment) for the ROCm installation at `root`.
+
+    Raises:
+        MissingToolError: it has no clang.
+    """
+    clang = _clang(root)
+    if clang is None:
+        what = f"ROCm {version} at {root} has no clang++."
+        hint = "Install its compiler: the package rocm-llvm (AMD) or hipcc (Debian, Ubuntu)."
+        raise MissingToolError(what, hint=hint)
+    options = {"CMAKE_HIP_COMPILER": str(clang), "CMAKE_PREFIX_PATH": str(root)}
+    env = {"ROCM_PATH": str(root), "HIP_PATH": str(root), "HIPCXX": str(clang)}
+    return options, env
+
+
+def _clang(root: Path) -> Path | None:
+    found = [path for place in CLANG_PLACES for path in root.glob(f"{place}/clang++") if path.is_file()]
+    return max(found, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))], default=None)
+
+
+def vulkan_toolchain(root: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return (CMake options, environment) for the Vulkan SDK or distribution packages at `root`.
+
+    Raises:
+        MissingToolError: there is no shader compiler.
+    """
+    places = [found for place in GLSLC_PLACES if (found := shutil.which("glslc", path=str(root / place)))]
+    glslc = places[0] if places else shutil.which("glslc")
+    if glslc is None:
+        what = f"The Vulkan SDK at {root} has no glslc."
+        raise MissingToolError(what, hint="Install the shader compiler: apt install glslc libvulkan-dev")
+    return {"Vulkan_GLSLC_EXECUTABLE": glslc}, {} if str(root) == "/usr" else {"VULKAN_SDK": str(root)}

@@ -1,0 +1,31 @@
+"""A ready-to-use toolchain: what `buildtool.toolchain` hands to `buildtool.build`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Toolchain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Compilers of one plan, installed and checked.
+
+    Attributes:
+        kind: ``cuda``, ``rocm``, ``vulkan``, or ``host`` when the backend needs no toolkit.
+        version: the toolkit's version (``13.0.88``), "" for ``host``.
+        root: the toolkit's root directory, None for ``host``.
+        provider: ``pypi``, ``system`` or ``host``.
+        cmake_options: cache variables that point CMake at it (``CMAKE_CUDA_COMPILER``, ``CUDAToolkit_ROOT``).
+        env: environment variables its programs need.
+        cmake: path of the cmake program.
+        ninja: path of the ninja program.
+    """
+
+    kind: Literal["cuda", "rocm", "vulkan", "host"]
+    version: str
+    root: str | None
+    provider: Literal["pypi", "system", "host"]
+    cmake_options: dict[str, str]
+    env: dict[str, str]
+    cmake: str
+    ninja: str

@@ -1,0 +1,99 @@
+"""Turn a plan's toolkit and host compiler into a ready `Toolchain`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from buildtool.compat.model import PlanCompiler, PlanToolkit
+from buildtool.errors import IncompatibleError, MissingToolError
+from buildtool.store.entries import Store
+from buildtool.store.progress import Progress
+from buildtool.toolchain.cuda_wheels import assemble, check_nvcc, nvcc_path, toolkit_root
+from buildtool.toolchain.installed import rocm_toolchain, vulkan_toolchain
+from buildtool.toolchain.model import Toolchain
+from buildtool.toolchain.programs import cmake_path, ninja_path
+
+COMPILER_HINT = (
+    "Install one: apt install g++ (Debian, Ubuntu), dnf install gcc-c++ (Fedora, RHEL), "
+    "zypper install gcc-c++ (SUSE), pacman -S gcc (Arch); on Windows the Visual Studio Build Tools."
+)
+
+
+def acquire(
+    toolkit: PlanToolkit | None,
+    compiler: PlanCompiler,
+    *,
+    progress: Progress | None = None,
+    store: Store | None = None,
+) -> Toolchain:
+    """Make the compilers of a plan ready and say how CMake finds them.
+
+    Args:
+        toolkit: the plan's toolkit; None for a backend that needs only the host compiler.
+        compiler: the plan's host compiler.
+        progress: told about downloads, unpacking and waiting.
+        store: where fetched toolkits are kept (default: the user's store).
+
+    Raises:
+        MissingToolError: the host compiler or an installed toolkit is not where the plan says.
+        IncompatibleError: the toolkit is of a kind that cannot be fetched.
+        NetworkError, IntegrityError, StorageError: see `buildtool.toolchain.cuda_wheels.assemble`.
+    """
+    for program in (compiler.cxx, compiler.cc):
+        if shutil.which(program) is None:
+            what = f"The host compiler {program} is not on this machine."
+            raise MissingToolError(what, hint=COMPILER_HINT)
+    options = {"CMAKE_C_COMPILER": compiler.cc, "CMAKE_CXX_COMPILER": compiler.cxx}
+    if toolkit is None:
+        return Toolchain(
+            kind="host",
+            version="",
+            root=None,
+            provider="host",
+            cmake_options=options,
+            env={},
+            cmake=cmake_path(),
+            ninja=ninja_path(),
+        )
+    root, more, env = _toolkit(toolkit, compiler, store or Store(), progress)
+    return Toolchain(
+        kind=toolkit.kind,
+        version=toolkit.version,
+        root=str(root),
+        provider=toolkit.provider,
+        cmake_options=options | more,
+        env=env,
+        cmake=cmake_path(),
+        ninja=ninja_path(),
+    )
+
+
+def _toolkit(
+    toolkit: PlanToolkit, compiler: PlanCompiler, store: Store, progress: Progress | None
+) -> tuple[Path, dict[str, str], dict[str, str]]:
+    if toolkit.provider == "pypi":
+        if toolkit.kind != "cuda" or not toolkit.pins:
+            what = f"{toolkit.kind} {toolkit.version} cannot be fetched from a package registry."
+            raise IncompatibleError(what, hint="Install it, then plan again.")
+        entry = assemble(toolkit, compiler.cc, store=store, progress=progress)
+        root = toolkit_root(entry.path)
+        return root, _cuda_options(root, compiler), {}
+    root = Path(toolkit.path or "")
+    if not toolkit.path or not root.is_dir():
+        what = f"The {toolkit.kind} {toolkit.version} of the plan is not installed at {toolkit.path}."
+        raise MissingToolError(what, hint="Plan again: gpubuild plan")
+    if toolkit.kind == "cuda":
+        check_nvcc(root, toolkit.version)
+        return root, _cuda_options(root, compiler), {}
+    if toolkit.kind == "rocm":
+        return root, *rocm_toolchain(root, toolkit.version)
+    return root, *vulkan_toolchain(root)
+
+
+def _cuda_options(root: Path, compiler: PlanCompiler) -> dict[str, str]:
+    return {
+        "CMAKE_CUDA_COMPILER": str(nvcc_path(root)),
+        "CUDAToolkit_ROOT": str(root),
+        "CMAKE_CUDA_HOST_COMPILER": compiler.cxx,
+    }
