@@ -1,0 +1,188 @@
+"""Files inside files: wheels and other zips, tar archives, Debian packages, static libraries.
+
+Members are read where they lie: stored ones as a range of the mapped archive, packed ones through a
+decompressor; only a packed tar member that fits no memory bound is spooled to an anonymous temporary file.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import mmap
+import re
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import IO, cast
+
+from buildtool.codeobj.codec import zstd_module
+from buildtool.codeobj.view import BytesView, DamagedError, MappedView, StreamView, SubView, View, read
+
+AR_MAGIC = b"!<arch>\n"
+AR_HEADER = 60
+MAX_MEMBERS = 1 << 20
+IN_MEMORY = 32 << 20
+FREE_SIZE = 256 << 20  # members up to this size may have any compression ratio
+MAX_RATIO = 200
+MAX_UNPACKED = 1 << 36
+TAR_NAME = re.compile(r"\.(tar\.[a-z0-9]+|t[gbx]z2?|tzst)$")
+COMPRESSED_TAR = {b"\x1f\x8b": "gz", b"\xfd7zXZ": "xz", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zst"}
+
+Members = Iterator[tuple[str, View]]
+
+
+class ViewFile(io.RawIOBase):
+    """A view as a read-only, seekable file, for the standard library's archive modules."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell that it can be sought."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move, as a file does."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._view.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer`, as a file does."""
+        data = self._view.peek(self._position, len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def members(head: bytes, view: View, name: str) -> Members | None:
+    """Return the members of an archive, or None if the file is none.
+
+    Args:
+        head: its first 512 bytes.
+        view: its bytes.
+        name: its name; a compressed file counts as a tar archive only if it is called so.
+
+    Raises:
+        DamagedError: while iterating, where the archive contradicts itself or is a size bomb.
+    """
+    if head.startswith((b"PK\3\4", b"PK\5\6")):
+        return _zip(view)
+    if head.startswith(AR_MAGIC):
+        return _ar(view)
+    if head[257:262] == b"ustar":
+        return _tar(view, "")
+    for magic, codec in COMPRESSED_TAR.items():
+        if head.startswith(magic) and TAR_NAME.search(name.lower()):
+            return _tar(view, codec)
+    return None
+
+
+def _checked(name: str, size: int, packed: int) -> None:
+    if size > MAX_UNPACKED or (size > FREE_SIZE and size > packed * MAX_RATIO):
+        what = f"{name} claims to unpack from {packed} to {size} bytes."
+        raise DamagedError(what, why="That is a size bomb, or a damaged archive.")
+
+
+def _zip(view: View) -> Members:
+    try:
+        archive = zipfile.ZipFile(ViewFile(view))
+        entries = archive.infolist()
+    except Exception as error:  # zipfile lets struct's, codecs' and its own exceptions through
+        what = "The zip archive (or wheel) is damaged."
+        raise DamagedError(what, why=str(error)) from error
+    if len(entries) > MAX_MEMBERS:
+        what = f"The archive claims {len(entries)} members."
+        raise DamagedError(what)
+    for entry in entries:
+        if entry.filename and not entry.is_dir() and entry.file_size:
+            _checked(entry.filename, entry.file_size, entry.compress_size)
+            yield entry.filename, StreamView(_opener(archive, entry), entry.file_size)
+
+
+def _opener(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
+    return lambda: archive.open(entry)
+
+
+def _ar(view: View) -> Members:
+    names, position, count = b"", len(AR_MAGIC), 0
+    while position + AR_HEADER <= view.size:
+        header = read(view, position, AR_HEADER)
+        digits = header[48:58].strip()
+        count += 1
+        if header[58:] != b"`\n" or not digits.isdigit() or count > MAX_MEMBERS:
+            what = f"The archive is damaged at {position:#x}."
+            raise DamagedError(what)
+        size, name, start = int(digits), header[:16].rstrip(), position + AR_HEADER
+        position = start + size + size % 2
+        if name == b"//":
+            names = read(view, start, size)
+        elif name.startswith(b"#1/") and name[3:].isdigit():
+            length = min(int(name[3:]), size)
+            name = read(view, start, length).rstrip(b"\0")
+            start, size = start + length, size - length
+        elif name.startswith(b"/") and name[1:].isdigit():
+            name = names[int(name[1:]) :].split(b"\n", 1)[0]
+        if name not in (b"/", b"//", b"/SYM64/", b"__.SYMDEF") and size:
+            yield name.rstrip(b"/").decode("utf-8", "replace"), SubView(view, start, size)
+
+
+def _tar(view: View, codec: str) -> Members:
+    try:
+        with _tar_stream(view, codec) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            for entry in itertools.islice(archive, MAX_MEMBERS):
+                if entry.isreg() and entry.size:
+                    yield entry.name.removeprefix("./"), _tar_member(view, archive, entry, packed=bool(codec))
+    except DamagedError:
+        raise
+    except Exception as error:  # tarfile's own, and those of every codec below it
+        what = "The tar archive is damaged."
+        raise DamagedError(what, why=str(error)) from error
+
+
+def _tar_stream(view: View, codec: str) -> IO[bytes]:
+    raw = io.BufferedReader(ViewFile(view), 1 << 20)
+    if codec == "gz":
+        import gzip
+
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+    if codec == "xz":
+        import lzma
+
+        return lzma.LZMAFile(raw)
+    if codec == "bz2":
+        import bz2
+
+        return bz2.BZ2File(raw)
+    if codec == "zst":
+        return cast("IO[bytes]", zstd_module().ZstdFile(raw))
+    return raw
+
+
+def _tar_member(view: View, archive: tarfile.TarFile, entry: tarfile.TarInfo, *, packed: bool) -> View:
+    if not packed and entry.sparse is None:
+        return SubView(view, entry.offset_data, entry.size)
+    _checked(entry.name, entry.size, view.size)
+    source = archive.extractfile(entry)
+    if source is None:
+        return BytesView(b"")
+    if entry.size <= IN_MEMORY:
+        return BytesView(source.read(entry.size))
+    head = source.read(4)
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the mapping made of it
+    with spool:
+        spool.write(head)
+        while chunk := source.read(1 << 20):
+            spool.write(chunk)
+        spool.flush()
+        return MappedView(mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ))
