@@ -1,0 +1,117 @@
+"""The CMake configure step: arguments from the plan, run only when something changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from buildtool.build.costs import CostBook
+from buildtool.build.launcher import Launcher
+from buildtool.compat.model import Plan
+from buildtool.compat.recipes import recipe_directory
+from buildtool.errors import BuildError, ProcessError
+from buildtool.process import run
+from buildtool.source.model import SourceTree
+from buildtool.toolchain.model import Toolchain
+
+STAMP = "gpubuild-configure.json"
+PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize", "test-backend-ops")
+BACKEND_TARGETS = {"cuda": "ggml-cuda", "rocm": "ggml-hip", "vulkan": "ggml-vulkan", "cpu": ""}
+SLOW_FIRST = 24  # how many sources are worth putting in front
+
+
+def backend_rpath(plan: Plan) -> str:
+    """Return where an installed backend module looks for libraries: the runtime beside it, then the vendor's wheels."""
+    places = ["$ORIGIN", "$ORIGIN/../../gpubuild_llama/lib"]
+    if plan.backend == "cuda" and plan.toolkit is not None and plan.runtime == "pip":
+        major = plan.toolkit.version.split(".", maxsplit=1)[0]
+        places.append(f"$ORIGIN/../../nvidia/cu{major}/lib")
+    if plan.runtime == "system" and plan.toolkit is not None and plan.toolkit.path is not None:
+        places.append(f"{plan.toolkit.path}/lib64")
+    return ":".join(places)
+
+
+def cmake_arguments(plan: Plan, toolchain: Toolchain, launcher: Launcher | None, book: CostBook) -> tuple[str, ...]:
+    """Return every ``-D`` argument of the configure step, sorted, so that equal plans give equal command lines."""
+    options = dict(plan.cmake_options)
+    options |= toolchain.cmake_options
+    options["CMAKE_MAKE_PROGRAM"] = toolchain.ninja
+    options["CMAKE_PROJECT_TOP_LEVEL_INCLUDES"] = (recipe_directory(plan.recipe) / "gpubuild.cmake").as_posix()
+    options["GPUBUILD_PROGRAMS"] = ";".join(PROGRAMS)
+    options["GPUBUILD_BACKEND"] = BACKEND_TARGETS[plan.backend]
+    options["GPUBUILD_BACKEND_RPATH"] = backend_rpath(plan)
+    options["GPUBUILD_SLOW_FIRST"] = ";".join(book.slowest(".cu", SLOW_FIRST))
+    if launcher is not None:
+        for language in ("C", "CXX", "CUDA", "HIP"):
+            options[f"CMAKE_{language}_COMPILER_LAUNCHER"] = launcher.program
+    return tuple(f"-D{key}={value}" for key, value in sorted(options.items()))
+
+
+def configure(
+    build_dir: Path,
+    source: SourceTree,
+    toolchain: Toolchain,
+    arguments: tuple[str, ...],
+    *,
+    env: Mapping[str, str],
+    log: IO[str],
+) -> bool:
+    """Run CMake unless this directory was configured in exactly this way; return whether it ran.
+
+    Raises:
+        BuildError: CMake failed; carries what it said.
+    """
+    argv = [toolchain.cmake, "-G", "Ninja", "-S", source.path, "-B", str(build_dir), *arguments]
+    digest = hashlib.sha256(json.dumps([argv, source.digest]).encode()).hexdigest()
+    stamp = build_dir / STAMP
+    if (build_dir / "build.ninja").is_file() and _stamped(stamp) == digest:
+        return False
+    stamp.unlink(missing_ok=True)
+    try:
+        run(argv, env=env, log=log)
+    except ProcessError as error:
+        raise _explain(error, Path(log.name)) from error
+    stamp.write_text(json.dumps({"arguments": digest}), encoding="utf-8")
+    return True
+
+
+def _stamped(stamp: Path) -> str | None:
+    try:
+        value = json.loads(stamp.read_text(encoding="utf-8"))["arguments"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(value)
+
+
+def _explain(error: ProcessError, log: Path) -> BuildError:
+    lines = error.details
+    first = next((n for n, line in enumerate(lines) if line.startswith("CMake Error")), None)
+    telling = lines if first is None else lines[first:]
+    what = "CMake could not configure the build."
+    if any("No space left" in line for line in lines):
+        what = "CMake could not configure the build: the disk is full."
+    return BuildError(what, why=error.why, hint=f"The full log is {log}", details=telling)
+
+
+def hermetic_environment(source: SourceTree, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of configure and build: inherited, less what would leak into a build unseen."""
+    env = {key: value for key, value in os.environ.items() if key not in LEAKS}
+    env["GIT_CEILING_DIRECTORIES"] = str(Path(source.path).parent)  # a tree without .git has no commit of ours
+    env["LC_ALL"] = "C.UTF-8"
+    return env | dict(extra)
+
+
+# Variables that CMake and compilers read on their own and that no plan mentions.
+LEAKS = frozenset(
+    {
+        "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CPPFLAGS", "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH",
+        "LIBRARY_PATH", "CUDACXX", "CUDAFLAGS", "CUDAHOSTCXX", "CUDAARCHS", "HIPCXX", "HIPFLAGS", "CMAKE_GENERATOR",
+        "CMAKE_PREFIX_PATH", "CMAKE_BUILD_TYPE", "CMAKE_TOOLCHAIN_FILE", "NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS",
+        "NVCC_CCBIN", "DESTDIR", "VERBOSE", "CMAKE_C_COMPILER_LAUNCHER", "CMAKE_CXX_COMPILER_LAUNCHER",
+        "CMAKE_CUDA_COMPILER_LAUNCHER", "LD_PRELOAD",
+    }
+)  # fmt: skip

@@ -1,0 +1,80 @@
+"""What each build step costs, learned from earlier builds' ``.ninja_log``, so that progress and ETA tell the truth."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+# Seconds assumed for a step nobody has timed yet, by the kind Ninja prints.
+DEFAULT_S = {"CUDA": 30.0, "HIP": 30.0, "CXX": 5.0, "C": 2.0, "Linking": 1.0}
+
+
+def parse_ninja_log(text: str) -> dict[str, float]:
+    """Return seconds per output of a ``.ninja_log`` (format v5-v7: start, end in ms, mtime, output, hash).
+
+    Damaged lines are passed over; the last entry for an output wins, as in Ninja itself.
+    """
+    seconds: dict[str, float] = {}
+    for line in text.splitlines():
+        fields = line.split("\t")
+        if line.startswith("#") or len(fields) < 4:  # noqa: PLR2004 - the format's columns
+            continue
+        try:
+            start, end = int(fields[0]), int(fields[1])
+        except ValueError:
+            continue
+        if end >= start >= 0:
+            seconds[fields[3]] = (end - start) / 1000
+    return seconds
+
+
+def default_cost(description: str) -> float:
+    """Return the assumed cost in seconds of a step from Ninja's description (``Building CUDA object x``)."""
+    for word in description.split(" ", maxsplit=2)[:2]:
+        if word in DEFAULT_S:
+            return DEFAULT_S[word]
+    return 0.5
+
+
+def _read(path: Path) -> dict[str, float]:
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8"))
+        return {str(key): float(value) for key, value in loaded.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+class CostBook:
+    """Costs of steps by output name, kept in one JSON file per recipe and backend."""
+
+    def __init__(self, path: Path, shipped: Path) -> None:
+        """Read the book at `path` over the `shipped` one; a missing or damaged one is empty."""
+        self.path = path
+        self._shipped = _read(shipped)
+        self._seconds = self._shipped | _read(path)
+
+    def cost(self, description: str) -> float:
+        """Return seconds for a step from Ninja's description; its last word is the output."""
+        output = description.rsplit(" ", maxsplit=1)[-1]
+        return self._seconds.get(output, default_cost(description))
+
+    def slowest(self, suffix: str, count: int) -> tuple[str, ...]:
+        """Return the sources of the slowest objects that end in `suffix` + ``.o``, slowest first.
+
+        Only the shipped book counts: the order decides the link order, which must be the same everywhere.
+        """
+        named = [(seconds, output) for output, seconds in self._shipped.items() if output.endswith(suffix + ".o")]
+        return tuple(Path(output).name.removesuffix(".o") for _, output in sorted(named, reverse=True)[:count])
+
+    def learn(self, seconds: dict[str, float]) -> None:
+        """Take over what a build really cost. A step served from a cache is not what it costs: the larger wins."""
+        merged = dict(self._seconds)
+        for output, value in seconds.items():
+            merged[output] = max(value, merged.get(output, 0.0) * 0.5)
+        self._seconds = merged
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False, encoding="utf-8") as handle:
+            json.dump({key: round(value, 2) for key, value in sorted(merged.items())}, handle)
+        os.replace(handle.name, self.path)  # noqa: PTH105 - atomic by contract

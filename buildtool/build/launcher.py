@@ -1,0 +1,228 @@
+"""Compiler caches: chosen only after a trial compile proved them on the compilers of this build.
+
+sccache splits nvcc into one step per target and caches each, so adding a target compiles only that target's
+device code; with nvcc 13.5 it breaks the build (facts measured 2026-11, docs/build.md). ccache caches whole
+translation units. A launcher that fails the trial is left out, never trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from buildtool.build.model import CacheStats
+from buildtool.compat.model import Plan
+from buildtool.errors import GpubuildError
+from buildtool.process import run, run_detached
+from buildtool.toolchain.model import Toolchain
+
+TRIAL_TIMEOUT_S = 120.0
+CACHE_SIZE = "10G"
+UNIX_SOCKET_LIMIT = 100  # bytes; sockaddr_un.sun_path holds 108 on Linux, 104 on macOS
+
+_TRIAL_CXX = "int gpubuild_trial(int a) { return a + 1; }\n"
+_TRIAL_CUDA = (
+    "__global__ void gpubuild_kernel(float *a) { a[threadIdx.x] += 1.0f; }\n"
+    "void gpubuild_trial(float *a) { gpubuild_kernel<<<1, 32>>>(a); }\n"
+)
+
+
+class Launcher(msgspec.Struct, frozen=True, kw_only=True):
+    """A compiler cache that works here: its program and the environment it runs in."""
+
+    name: str
+    program: str
+    env: dict[str, str]
+
+
+class _Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    launcher: Launcher | None
+    rejected: tuple[str, ...]
+
+
+def choose(
+    candidates: tuple[str, ...],
+    toolchain: Toolchain,
+    *,
+    compilers: dict[str, str],
+    cuda_architectures: str,
+    cache_dir: Path,
+) -> tuple[Launcher | None, tuple[str, ...]]:
+    """Return the first launcher that survives a trial compile, and why others did not.
+
+    Args:
+        candidates: names in order of preference (``sccache``, ``ccache``).
+        toolchain: whose environment the compilers need.
+        compilers: language (``CXX``, ``CUDA``) to compiler path.
+        cuda_architectures: the plan's ``CMAKE_CUDA_ARCHITECTURES``, "" without CUDA.
+        cache_dir: where the launchers keep their caches.
+    """
+    rejected: list[str] = []
+    for name in candidates:
+        program = _find(name)
+        if program is None:
+            rejected.append(f"{name}: not installed")
+            continue
+        launcher = Launcher(name=name, program=program, env=_environment(name, cache_dir))
+        try:
+            start(launcher)
+            _trial(launcher, toolchain, compilers, cuda_architectures)
+        except (GpubuildError, OSError) as error:
+            rejected.append(f"{name}: the trial compile failed ({error})")
+            continue
+        return launcher, tuple(rejected)
+    return None, tuple(rejected)
+
+
+def proved_launcher(plan: Plan, toolchain: Toolchain, cache: Path) -> Launcher | None:
+    """Return the launcher for a plan; the trial runs once per launcher, compiler and target list."""
+    compilers = {"CXX": plan.host_compiler.cxx}
+    architectures = plan.cmake_options.get("CMAKE_CUDA_ARCHITECTURES", "")
+    if plan.backend == "cuda":
+        compilers["CUDA"] = toolchain.cmake_options["CMAKE_CUDA_COMPILER"]
+    programs = [path for path in (*map(_find, plan.launchers), *compilers.values()) if path is not None]
+    stamps = [(path, Path(path).stat().st_mtime_ns, Path(path).stat().st_size) for path in programs]
+    identity = json.dumps([plan.launchers, stamps, architectures, str(cache)])
+    record = cache / "launchers" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    from filelock import FileLock
+
+    with FileLock(record.with_suffix(".lock")):  # two trials at once would race for the server, and could differ
+        try:
+            return msgspec.json.decode(record.read_bytes(), type=_Verdict).launcher
+        except (OSError, msgspec.DecodeError):
+            launcher, rejected = choose(
+                plan.launchers, toolchain, compilers=compilers, cuda_architectures=architectures, cache_dir=cache
+            )
+        record.write_bytes(msgspec.json.encode(_Verdict(launcher=launcher, rejected=rejected)))
+    return launcher
+
+
+def start(launcher: Launcher) -> None:
+    """Start the launcher's server, if it has one, before parallel compiles race to do so."""
+    if launcher.name != "sccache":
+        return
+    # A non-zero code means that one is running already; a server that is not there fails the trial.
+    run_detached([launcher.program, "--start-server"], env={**os.environ, **launcher.env})
+
+
+def statistics(launcher: Launcher) -> CacheStats | None:
+    """Read the launcher's counters; None when it does not answer."""
+    env = {**os.environ, **launcher.env}
+    if launcher.name == "sccache":
+        done = run([launcher.program, "--show-stats", "--stats-format=json"], env=env, timeout_s=20, check=False)
+        return parse_sccache(done.output) if done.returncode == 0 else None
+    done = run([launcher.program, "--print-stats"], env=env, timeout_s=20, check=False)
+    return parse_ccache(done.output) if done.returncode == 0 else None
+
+
+def parse_sccache(text: str) -> CacheStats | None:
+    """Parse ``sccache --show-stats --stats-format=json``."""
+    try:
+        stats = json.loads(text)["stats"]
+        hits = {str(k): int(v) for k, v in stats["cache_hits"]["counts"].items()}
+        misses = {str(k): int(v) for k, v in stats["cache_misses"]["counts"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    detail = {f"hits {k}": v for k, v in hits.items()} | {f"misses {k}": v for k, v in misses.items()}
+    return CacheStats(
+        launcher="sccache",
+        hits=sum(hits.values()),
+        misses=sum(misses.values()),
+        detail=dict(sorted(detail.items())),
+    )
+
+
+def parse_ccache(text: str) -> CacheStats | None:
+    """Parse ``ccache --print-stats`` (tab-separated counters)."""
+    counters: dict[str, int] = {}
+    for line in text.splitlines():
+        key, tab, value = line.partition("\t")
+        if tab and value.strip().isdigit():
+            counters[key] = int(value)
+    if "cache_miss" not in counters:
+        return None
+    hits = counters.get("direct_cache_hit", 0) + counters.get("preprocessed_cache_hit", 0)
+    return CacheStats(launcher="ccache", hits=hits, misses=counters["cache_miss"])
+
+
+def difference(before: CacheStats | None, after: CacheStats | None) -> CacheStats | None:
+    """Return what happened between two readings of the same launcher."""
+    if after is None:
+        return None
+    if before is None:
+        return after
+    detail = {key: value - before.detail.get(key, 0) for key, value in after.detail.items()}
+    return CacheStats(
+        launcher=after.launcher,
+        hits=after.hits - before.hits,
+        misses=after.misses - before.misses,
+        detail={key: value for key, value in detail.items() if value},
+    )
+
+
+def _find(name: str) -> str | None:
+    beside = Path(sys.executable).parent / name
+    if beside.is_file() and os.access(beside, os.X_OK):
+        return str(beside)
+    return shutil.which(name)
+
+
+def _environment(name: str, cache_dir: Path) -> dict[str, str]:
+    directory = cache_dir / name
+    directory.mkdir(parents=True, exist_ok=True)
+    if name == "ccache":
+        return {"CCACHE_DIR": str(directory), "CCACHE_MAXSIZE": CACHE_SIZE, "CCACHE_NOHASHDIR": "1"}
+    return {
+        "SCCACHE_DIR": str(directory),
+        "SCCACHE_CACHE_SIZE": CACHE_SIZE,
+        "SCCACHE_SERVER_UDS": str(_socket(directory)),
+        "SCCACHE_IDLE_TIMEOUT": "600",
+    }
+
+
+def _socket(directory: Path) -> Path:
+    """Return a socket path that fits the kernel's bound, private to this user."""
+    inside = directory / "server.sock"
+    if len(os.fsencode(inside)) <= UNIX_SOCKET_LIMIT or sys.platform == "win32":
+        return inside
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    private = Path(tempfile.gettempdir()) / f"gpubuild-{os.getuid()}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    if private.stat().st_uid != os.getuid():
+        message = f"{private} belongs to another user."
+        raise OSError(message)
+    return private / f"{digest}.sock"
+
+
+def _trial(launcher: Launcher, toolchain: Toolchain, compilers: dict[str, str], cuda_architectures: str) -> None:
+    """Compile a small file twice per language, as CMake would, and check that objects come out."""
+    env = {**os.environ, **toolchain.env, **launcher.env}
+    with tempfile.TemporaryDirectory(prefix="gpubuild-trial-") as name:
+        folder = Path(name)
+        for language, compiler in compilers.items():
+            source = folder / ("trial.cu" if language == "CUDA" else "trial.cpp")
+            source.write_text(_TRIAL_CUDA if language == "CUDA" else _TRIAL_CXX)
+            flags = _cuda_flags(cuda_architectures) if language == "CUDA" else ["-O2", "-fPIC"]
+            for turn in range(2):
+                target = folder / f"{language}{turn}.o"
+                argv = [launcher.program, compiler, *flags, "-c", str(source), "-o", str(target)]
+                run(argv, cwd=folder, env=env, timeout_s=TRIAL_TIMEOUT_S)
+                if not target.is_file() or target.stat().st_size == 0:
+                    what = f"{launcher.name} produced no object file."
+                    raise GpubuildError(what)
+
+
+def _cuda_flags(architectures: str) -> list[str]:
+    flags = ["-O3", "-forward-unknown-to-host-compiler", "-Xcompiler=-fPIC", "-use_fast_math"]
+    for entry in architectures.split(";"):
+        number = entry.split("-", maxsplit=1)[0]
+        flags.append(f"--generate-code=arch=compute_{number},code=[sm_{number}]")
+    return flags

@@ -1,0 +1,159 @@
+"""Driving Ninja: steps counted and weighed, output parsed, failures reduced to the lines that matter."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Protocol
+
+import msgspec
+
+from buildtool.build.costs import CostBook, parse_ninja_log
+from buildtool.errors import BuildError, ProcessError, StorageError
+from buildtool.process import run
+
+STATUS = "[%f/%t] "
+_STEP = re.compile(r"^\[(\d+)/(\d+)\] (.*)$")
+_FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(.*)$")
+ERROR_LINES = 25
+
+
+class BuildProgress(Protocol):
+    """Who is told how a build goes; costs are seconds of compiling."""
+
+    def start(self, steps: int, cost: float, jobs: int) -> None:
+        """The build begins: `steps` steps worth `cost` seconds of work on `jobs` jobs."""
+
+    def step(self, done: int, steps: int, cost_done: float, description: str) -> None:
+        """A step has finished."""
+
+    def finish(self) -> None:
+        """Nothing more will come."""
+
+    def note(self, text: str) -> None:
+        """Say something in passing, such as what is being waited for."""
+
+
+class NinjaFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """The first failed step of a Ninja run."""
+
+    output: str
+    command: str
+    lines: tuple[str, ...]
+
+
+def parse_step(line: str) -> tuple[int, int, str] | None:
+    """Parse ``[3/615] Building CUDA object x.o`` into finished, total, description."""
+    match = _STEP.match(line)
+    return (int(match[1]), int(match[2]), match[3]) if match else None
+
+
+def parse_failure(lines: list[str]) -> NinjaFailure | None:
+    """Find the first failed step in Ninja's output: its target, its command, and what the compiler said."""
+    for index, line in enumerate(lines):
+        match = _FAILED.match(line)
+        if match is None:
+            continue
+        rest = lines[index + 1 :]
+        end = next(
+            (n for n, text in enumerate(rest) if parse_step(text) or text.startswith(("FAILED:", "ninja:"))),
+            len(rest),
+        )
+        command = rest[0] if rest else ""
+        return NinjaFailure(output=match[1].strip(), command=command, lines=tuple(rest[1:end]))
+    return None
+
+
+def pending(ninja: str, build_dir: Path, targets: tuple[str, ...], env: Mapping[str, str]) -> list[str]:
+    """Return the descriptions of the steps that Ninja would run (a dry run)."""
+    done = run([ninja, "-C", str(build_dir), "-n", *targets], env=env, timeout_s=120)
+    steps = (parse_step(line) for line in done.output.splitlines())
+    return [step[2] for step in steps if step is not None]
+
+
+def build(  # noqa: PLR0913 - one call starts a build; everything it needs meets here
+    ninja: str,
+    build_dir: Path,
+    targets: tuple[str, ...],
+    *,
+    steps: list[str],
+    jobs: int,
+    env: Mapping[str, str],
+    log: IO[str],
+    book: CostBook,
+    progress: BuildProgress | None,
+) -> int:
+    """Run Ninja to the end and return how many steps ran; `steps` is what `pending` foresaw.
+
+    Raises:
+        BuildError: a step failed; carries its command and its last lines.
+        StorageError: the disk filled up.
+    """
+    env = {**env, "NINJA_STATUS": STATUS}
+    if progress is not None:
+        progress.start(len(steps), sum(book.cost(step) for step in steps), jobs)
+    counter = _Counter(book, progress)
+    try:
+        argv = [ninja, "-C", str(build_dir), "-j", str(jobs), *targets]
+        run(argv, env=env, log=log, on_line=counter.line)
+    except ProcessError as error:
+        raise _explain(error, counter.lines, Path(log.name)) from error
+    finally:
+        if progress is not None:
+            progress.finish()
+        _learn(build_dir, book)
+    return counter.done
+
+
+class _Counter:
+    """Follows Ninja's lines: how far it is, and the text around a failure."""
+
+    def __init__(self, book: CostBook, progress: BuildProgress | None) -> None:
+        self.done = 0
+        self.lines: list[str] = []
+        self._cost = 0.0
+        self._book = book
+        self._progress = progress
+
+    def line(self, text: str) -> None:
+        step = parse_step(text)
+        if step is None:
+            self.lines.append(text)
+            return
+        self.done = step[0]
+        self._cost += self._book.cost(step[2])
+        if self._progress is not None:
+            self._progress.step(step[0], step[1], self._cost, step[2])
+        if not any(line.startswith("FAILED:") for line in self.lines[-400:]):
+            self.lines.clear()  # warnings of steps that succeeded
+        self.lines.append(text)
+
+
+def _learn(build_dir: Path, book: CostBook) -> None:
+    try:
+        text = (build_dir / ".ninja_log").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    book.learn(parse_ninja_log(text))
+
+
+def _explain(error: ProcessError, lines: list[str], log: Path) -> BuildError | StorageError:
+    failed = parse_failure(lines)
+    said = failed.lines if failed is not None else tuple(lines)
+    if any(os.strerror(28) in line for line in said):
+        what = "The disk filled up during the build."
+        hint = "Free some space (see gpubuild toolchain list) and run the same command again: it resumes."
+        return StorageError(what, why=f"Full log: {log}", hint=hint, details=said[-ERROR_LINES:])
+    if failed is None:
+        return BuildError(error.what, why=f"Full log: {log}", details=error.details)
+    what = f"Compiling {failed.output} failed."
+    why = f"Command: {failed.command}"
+    return BuildError(what, why=why, hint=f"The full log is {log}", details=_telling(said))
+
+
+def _telling(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Keep the lines from the first error on; a compiler's notes after it rarely help more."""
+    first = next((n for n, line in enumerate(lines) if re.search(r"\b(fatal )?error\b", line, re.IGNORECASE)), None)
+    return lines[-ERROR_LINES:] if first is None else lines[first : first + ERROR_LINES]

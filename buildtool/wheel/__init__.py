@@ -1,0 +1,186 @@
+"""Packages a build tree: one runtime wheel and, for a GPU, one backend wheel."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from buildtool.build.configure import hermetic_environment
+from buildtool.build.model import BuildTree
+from buildtool.compat.model import Plan, PlanWheel
+from buildtool.errors import BuildError, ProcessError, StorageError
+from buildtool.process import run
+from buildtool.runtime import RuntimeSet
+from buildtool.source.model import SourceTree
+from buildtool.wheel.model import Wheel
+from buildtool.wheel.project import write_project
+from buildtool.wheel.tag import platform_tag
+
+__all__ = ["Wheel", "pack", "require_writable"]
+
+_BUILD_WHEEL = (
+    "import json, sys; from scikit_build_core.build import build_wheel; "
+    "print(build_wheel(sys.argv[1], json.loads(sys.argv[2])))"
+)
+RECORD = "gpubuild-wheels.json"
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Which wheels a build tree was packed into, and for which plan."""
+
+    plan: str
+    built: str
+    wheels: tuple[Wheel, ...]
+
+
+def _packed_before(plan: Plan, tree: BuildTree) -> tuple[Wheel, ...]:
+    """Return the wheels that an unchanged build tree was packed into; empty when they must be packed anew."""
+    kept = Path(tree.path) / "wheels"
+    try:
+        record = msgspec.json.decode((kept / RECORD).read_bytes(), type=_Record)
+    except (OSError, msgspec.DecodeError):
+        return ()
+    sound = (
+        record.plan == plan.digest() and record.built == _built(tree) and all(_intact(wheel) for wheel in record.wheels)
+    )
+    return record.wheels if sound else ()
+
+
+def pack(
+    plan: Plan,
+    tree: BuildTree,
+    source: SourceTree,
+    vendor: RuntimeSet,
+    out: Path,
+    *,
+    on_step: Callable[[str], None] | None = None,
+) -> tuple[Wheel, ...]:
+    """Pack every wheel of the plan, with the vendor libraries that travel, and deliver it by atomic renames.
+
+    Raises:
+        BuildError: packing failed, or a binary needs a library that would not travel.
+        StorageError: `out` cannot be written.
+    """
+    from filelock import FileLock
+
+    with FileLock(Path(tree.path) / "wheels.lock"):  # a second run of the same plan finds the first one's wheels
+        wheels = _packed_before(plan, tree)
+        wheels = wheels or _pack_all(plan, tree, source, vendor, on_step)
+        return tuple(_deliver(wheel, out) for wheel in wheels)
+
+
+def _pack_all(
+    plan: Plan, tree: BuildTree, source: SourceTree, vendor: RuntimeSet, on_step: Callable[[str], None] | None
+) -> tuple[Wheel, ...]:
+    kept = Path(tree.path) / "wheels"
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    wheels = []
+    with Path(tree.log).open("a", encoding="utf-8") as log:
+        for wheel in plan.wheels:
+            if on_step is not None:
+                on_step(f"packing {wheel.distribution}")
+            wheels.append(_pack_one((plan, wheel, tree, vendor), source, kept, log))
+    (kept / RECORD).write_bytes(
+        msgspec.json.encode(_Record(plan=plan.digest(), built=_built(tree), wheels=tuple(wheels)))
+    )
+    return tuple(wheels)
+
+
+def _pack_one(
+    content: tuple[Plan, PlanWheel, BuildTree, RuntimeSet], source: SourceTree, kept: Path, log: IO[str]
+) -> Wheel:
+    wheel = content[1]
+    with tempfile.TemporaryDirectory(dir=kept, prefix=f"{wheel.role}-") as name:
+        project = Path(name) / "project"
+        project.mkdir()
+        write_project(project, *content)
+        env = hermetic_environment(source, {"SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "315532800")})
+        draft = _build_wheel(project, Path(name) / "draft", {"wheel.reproducible": "true"}, env, log)
+        tag = platform_tag(draft)
+        if tag is not None:
+            settings = {"wheel.tags": f"py3-none-{tag}"}
+            draft = _build_wheel(project, Path(name) / "final", settings, env, log)
+        final = kept / draft.name
+        draft.replace(final)
+    return Wheel(
+        role=wheel.role,
+        path=str(final),
+        distribution=wheel.distribution,
+        version=wheel.version,
+        tag=tag or final.stem.rsplit("-", maxsplit=1)[-1],
+        sha256=_sha256(final),
+        bytes=final.stat().st_size,
+    )
+
+
+def _build_wheel(project: Path, out: Path, settings: dict[str, str], env: dict[str, str], log: IO[str]) -> Path:
+    argv = [sys.executable, "-c", _BUILD_WHEEL, str(out), msgspec.json.encode(settings).decode()]
+    out.mkdir()
+    try:
+        run(argv, cwd=project, env=env, log=log)
+    except ProcessError as error:
+        what = "Packing the wheel failed."
+        raise BuildError(what, why=f"Full log: {log.name}", details=error.details) from error
+    return next(out.glob("*.whl"))
+
+
+def require_writable(out: Path) -> None:
+    """Find out before an hour of compiling that the wheels could not be written.
+
+    Raises:
+        StorageError: `out` cannot be created or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=out, prefix=".gpubuild-"):
+            pass
+    except OSError as error:
+        what = f"The wheels could not be written to {out}."
+        raise StorageError(what, why=str(error), hint="Choose another directory with --out.") from error
+
+
+def _deliver(wheel: Wheel, out: Path) -> Wheel:
+    """Copy a wheel into `out` under its own name, whole or not at all."""
+    target = out / Path(wheel.path).name
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not (target.is_file() and target.stat().st_size == wheel.bytes and _sha256(target) == wheel.sha256):
+            with tempfile.NamedTemporaryFile(dir=out, prefix=".gpubuild-", delete=False) as handle:
+                draft = Path(handle.name)
+            try:
+                shutil.copyfile(wheel.path, draft)
+                draft.chmod(0o644)
+                draft.replace(target)
+            except BaseException:
+                draft.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        what = f"The wheel could not be written to {out}."
+        raise StorageError(what, why=str(error), hint="Choose another directory with --out.") from error
+    return msgspec.structs.replace(wheel, path=str(target.absolute()))
+
+
+def _built(tree: BuildTree) -> str:
+    """Return a digest of what was built (names, sizes, times): upstream runs some steps every time, without effect."""
+    files = sorted(path for path in (Path(tree.path) / "bin").rglob("*") if path.is_file())
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(msgspec.json.encode(stats)).hexdigest()
+
+
+def _intact(wheel: Wheel) -> bool:
+    path = Path(wheel.path)
+    return path.is_file() and path.stat().st_size == wheel.bytes and _sha256(path) == wheel.sha256
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,157 @@
+"""The small Python project around a built CMake component; scikit-build-core turns it into a wheel.
+
+Its ``CMakeLists.txt`` compiles nothing: it installs one component of the build tree, so that packing never starts a
+second compile.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from buildtool.build.model import BuildTree
+from buildtool.compat.model import Plan, PlanWheel
+from buildtool.errors import BuildError
+from buildtool.runtime import MODULES, RuntimeSet
+
+PAYLOAD = Path(__file__).with_name("payload")
+RUNTIME_DISTRIBUTION = "gpubuild-llama"
+COMMANDS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize", "test-backend-ops")
+
+_CMAKE = """\
+cmake_minimum_required(VERSION 3.26)
+project(gpubuild_pack LANGUAGES NONE)
+install(CODE [[
+    execute_process(
+        COMMAND "{cmake}" --install "{tree}" --component {component} --prefix "${{CMAKE_INSTALL_PREFIX}}" --strip
+        OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+]])
+"""
+
+_VENDOR = 'install(FILES "{path}" DESTINATION . RENAME "{name}")\n'
+
+_BACKEND_INIT = '''\
+"""The {backend} backend of llama.cpp for {targets}; found by gpubuild_llama through its entry point."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+DISTRIBUTION = {distribution!r}
+RUNTIME_VERSION = {runtime_version!r}
+TARGETS = {target_tuple!r}
+LIBRARY = Path(__file__).resolve().parent / "lib" / ({module!r} + (".dll" if sys.platform == "win32" else ".so"))
+'''
+
+
+def write_project(folder: Path, plan: Plan, wheel: PlanWheel, tree: BuildTree, vendor: RuntimeSet) -> None:
+    """Write the packaging project of one wheel into the empty directory `folder`; `vendor` travels with a backend.
+
+    Raises:
+        BuildError: the source tree carries no licence to ship.
+    """
+    package = folder / wheel.package
+    if wheel.role == "runtime":
+        shutil.copytree(PAYLOAD / "gpubuild_llama", package, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        package.mkdir()
+        (package / "__init__.py").write_text(_backend_module(plan, wheel), encoding="utf-8")
+    component = f"gpubuild_{wheel.role}"
+    cmake = _CMAKE.format(cmake=Path(tree.cmake).as_posix(), tree=Path(tree.path).as_posix(), component=component)
+    if wheel.role == "backend":
+        for library in vendor.libraries:
+            cmake += _VENDOR.format(path=Path(library.path).as_posix(), name=library.soname)
+        for number, text in enumerate(vendor.licences):
+            (folder / "licenses").mkdir(exist_ok=True)
+            shutil.copyfile(text, folder / "licenses" / f"{number}-{Path(text).parents[1].stem}-{Path(text).name}")
+    (folder / "CMakeLists.txt").write_text(cmake, encoding="utf-8")
+    (folder / "README.md").write_text(_readme(plan, wheel), encoding="utf-8")
+    _copy_licence(Path(tree.source), folder / "LICENSE")
+    bundled = (folder / "licenses").is_dir()
+    (folder / "pyproject.toml").write_text(_pyproject(plan, wheel, bundled=bundled), encoding="utf-8")
+
+
+def _backend_module(plan: Plan, wheel: PlanWheel) -> str:
+    return _BACKEND_INIT.format(
+        backend=plan.backend,
+        targets=", ".join(plan.targets) or "every device",
+        distribution=wheel.distribution,
+        runtime_version=runtime_wheel(plan).version,
+        target_tuple=plan.targets,
+        module=Path(MODULES[plan.backend]).stem,
+    )
+
+
+def runtime_wheel(plan: Plan) -> PlanWheel:
+    """Return the plan's runtime wheel."""
+    return next(wheel for wheel in plan.wheels if wheel.role == "runtime")
+
+
+def _copy_licence(source: Path, target: Path) -> None:
+    for name in ("LICENSE", "LICENSE.txt", "LICENSE.md", "COPYING"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target)
+            return
+    what = f"The source tree {source} has no licence file."
+    raise BuildError(what, hint="A wheel must carry the licence of what it contains; add a LICENSE file to the tree.")
+
+
+def _readme(plan: Plan, wheel: PlanWheel) -> str:
+    served = f" for {', '.join(plan.targets)}" if wheel.role == "backend" and plan.targets else ""
+    toolkit = f", {plan.toolkit.kind} {plan.toolkit.version}" if wheel.role == "backend" and plan.toolkit else ""
+    kind = (
+        "runtime (programs, libraries, CPU modules)" if wheel.role == "runtime" else f"{plan.backend} backend{served}"
+    )
+    return (
+        f"# {wheel.distribution}\n\nllama.cpp {kind}, built by gpubuild from {plan.source.name}{toolkit}.\n\n"
+        "Install the runtime and a backend into one environment; `llama-server` then uses the GPU.\n"
+        "`python -m gpubuild_llama info` shows what is installed.\n"
+    )
+
+
+def _pyproject(plan: Plan, wheel: PlanWheel, *, bundled: bool) -> str:
+    project: dict[str, object] = {
+        "name": wheel.distribution,
+        "version": wheel.version,
+        "description": f"llama.cpp {plan.backend if wheel.role == 'backend' else 'runtime'} built by gpubuild",
+        "readme": "README.md",
+        "requires-python": ">=3.9",
+        "license": "MIT AND LicenseRef-Vendor" if bundled else "MIT",
+        "license-files": ["LICENSE", "licenses/*"] if bundled else ["LICENSE"],
+        "dependencies": list(wheel.requires),
+        "keywords": ["llama.cpp", *(plan.targets if wheel.role == "backend" else ())],
+    }
+    lines = [
+        "[build-system]",
+        'requires = ["scikit-build-core"]',
+        'build-backend = "scikit_build_core.build"',
+        "",
+    ]
+    lines += ["[project]", *_toml(project), ""]
+    if wheel.role == "runtime":
+        scripts = {name: f"gpubuild_llama.commands:{name.replace('-', '_')}" for name in COMMANDS}
+        lines += ["[project.scripts]", *_toml(scripts), ""]
+    else:
+        name = wheel.package.removeprefix("gpubuild_llama_")
+        lines += ['[project.entry-points."gpubuild_llama.backends"]', *_toml({name: wheel.package}), ""]
+    settings: dict[str, object] = {
+        "wheel.packages": [wheel.package],
+        "wheel.install-dir": f"{wheel.package}/lib",
+        "wheel.py-api": "py3",
+        "wheel.reproducible": True,
+        "cmake.python-hints": False,
+        "search.site-packages": False,
+        "install.strip": False,
+    }
+    lines += ["[tool.scikit-build]", *_toml(settings, bare=True), ""]
+    return "\n".join(lines)
+
+
+def _toml(table: Mapping[str, object], *, bare: bool = False) -> list[str]:
+    """Render a flat table; JSON's strings, lists and booleans are TOML's too."""
+    return [
+        f"{key if bare else json.dumps(key)} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()
+    ]

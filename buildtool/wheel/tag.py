@@ -1,0 +1,46 @@
+"""The honest platform tag of a wheel: what auditwheel's policies say about the symbols its binaries need."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from buildtool.errors import BuildError
+
+# Libraries that come from another wheel or from the driver: the wheel's own requirements or the machine provide them.
+PROVIDED = frozenset(
+    {
+        "libggml-base.so", "libggml.so", "libcuda.so.1", "libcudart.so.*", "libcublas.so.*", "libcublasLt.so.*",
+        "libnccl.so.*", "libamdhip64.so.*", "libhipblas.so.*", "librocblas.so.*", "libhsa-runtime64.so.*",
+        "libvulkan.so.1",
+    }
+)  # fmt: skip
+
+
+def platform_tag(wheel: Path) -> str | None:
+    """Return the lowest manylinux tag that holds for `wheel`, or None where auditwheel has no policy (not Linux).
+
+    CPU modules use wide instructions on purpose: ggml loads one only after it asked the processor, so auditwheel's
+    instruction-set check does not apply.
+
+    Raises:
+        BuildError: a binary needs a library that neither the wheel, its requirements nor manylinux provide.
+    """
+    if sys.platform != "linux":
+        return None
+    from auditwheel.error import NonPlatformWheelError
+    from auditwheel.wheel_abi import analyze_wheel_abi
+
+    try:
+        abi = analyze_wheel_abi(None, None, wheel, PROVIDED, disable_isa_ext_check=True, allow_graft=False)
+    except NonPlatformWheelError as error:
+        what = f"{wheel.name} contains no binary."
+        raise BuildError(what, why=str(error)) from error
+    if abi.overall_policy == abi.policies.linux:
+        missing = sorted(abi.external_refs[abi.policies.lowest.name].libs)
+        if missing:
+            what = f"{wheel.name} needs libraries that would not travel with it: {', '.join(missing)}."
+            hint = "Build with the portable profile, or use the wheel on this machine only (--runtime system)."
+            raise BuildError(what, hint=hint)
+        return None
+    return str(abi.overall_policy.name)

@@ -1,0 +1,148 @@
+# gpubuild's additions to llama.cpp's own CMake project, injected with CMAKE_PROJECT_TOP_LEVEL_INCLUDES, so that
+# upstream's files stay as they are. Everything happens after upstream's last line has run.
+#
+#   GPUBUILD_PROGRAMS       executables of the runtime wheel; those a source does not have are left out
+#   GPUBUILD_BACKEND        name of the GPU backend's target (ggml-cuda, ggml-hip, ggml-vulkan), or empty
+#   GPUBUILD_BACKEND_RPATH  where the installed backend module finds its vendor libraries
+#   GPUBUILD_SLOW_FIRST     file name endings of slow sources, slowest first: Ninja starts equal edges in file order
+
+# CPU modules that a wheel must not carry. sapphirerapids uses AMX tiles: on a virtual machine whose hypervisor shows AMX but
+# does not enable it, ggml picks it and dies of an illegal instruction (seen 2026-11 on a Xeon guest, ggml 0.25.3, tilezero
+# in ggml_backend_amx_mul_mat). The next best module, cooperlake, ran there at the full speed of the others.
+set(GPUBUILD_LEFT_OUT ggml-cpu-sapphirerapids)
+
+set(GPUBUILD_RECIPE "${CMAKE_CURRENT_LIST_DIR}")
+
+if(NOT CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
+    return()
+endif()
+
+# What a binary says about its sources (assertions quote __FILE__) must not depend on where it was built.
+if(UNIX)
+    foreach(map "${CMAKE_SOURCE_DIR}=llama.cpp" "${CMAKE_BINARY_DIR}=build")
+        add_compile_options(
+            "$<$<COMPILE_LANG_AND_ID:C,GNU,Clang>:-ffile-prefix-map=${map}>"
+            "$<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang>:-ffile-prefix-map=${map}>"
+            "$<$<COMPILE_LANG_AND_ID:HIP,Clang>:-ffile-prefix-map=${map}>"
+            "$<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-ffile-prefix-map=${map}>")
+    endforeach()
+endif()
+
+# All targets below DIRECTORY.
+function(gpubuild_all_targets directory out)
+    get_property(found DIRECTORY "${directory}" PROPERTY BUILDSYSTEM_TARGETS)
+    get_property(children DIRECTORY "${directory}" PROPERTY SUBDIRECTORIES)
+    foreach(child IN LISTS children)
+        gpubuild_all_targets("${child}" below)
+        list(APPEND found ${below})
+    endforeach()
+    set(${out} "${found}" PARENT_SCOPE)
+endfunction()
+
+# The shared libraries of this project that TARGET links, directly or through others.
+function(gpubuild_shared_closure target out)
+    set(pending "${target}")
+    set(seen "")
+    set(shared "")
+    while(pending)
+        list(POP_FRONT pending current)
+        if(current IN_LIST seen OR NOT TARGET "${current}")
+            continue()
+        endif()
+        list(APPEND seen "${current}")
+        get_target_property(original "${current}" ALIASED_TARGET)
+        if(original)
+            list(APPEND pending "${original}")
+            continue()
+        endif()
+        get_target_property(kind "${current}" TYPE)
+        get_target_property(imported "${current}" IMPORTED)
+        if(imported)
+            continue()
+        endif()
+        if(kind STREQUAL "SHARED_LIBRARY")
+            list(APPEND shared "${current}")
+        endif()
+        foreach(property LINK_LIBRARIES INTERFACE_LINK_LIBRARIES)
+            if(kind STREQUAL "INTERFACE_LIBRARY" AND property STREQUAL "LINK_LIBRARIES")
+                continue()
+            endif()
+            get_target_property(linked "${current}" ${property})
+            if(linked)
+                # $<LINK_ONLY:x> and friends: keep the name inside
+                list(TRANSFORM linked REPLACE "^\\$<(LINK_ONLY|BUILD_INTERFACE):([^<>]+)>$" "\\2")
+                list(APPEND pending ${linked})
+            endif()
+        endforeach()
+    endwhile()
+    set(${out} "${shared}" PARENT_SCOPE)
+endfunction()
+
+# One directory holds programs, libraries and modules side by side: ggml looks for its modules beside the program.
+# A wheel cannot hold symbolic links, so libraries carry their plain names.
+function(gpubuild_install component rpath)
+    foreach(target IN LISTS ARGN)
+        set_property(TARGET ${target} PROPERTY VERSION)
+        set_property(TARGET ${target} PROPERTY SOVERSION)
+        set_property(TARGET ${target} PROPERTY PUBLIC_HEADER)
+        set_property(TARGET ${target} PROPERTY PRIVATE_HEADER)
+        set_property(TARGET ${target} PROPERTY INSTALL_RPATH "${rpath}")
+        set_property(TARGET ${target} PROPERTY BUILD_WITH_INSTALL_RPATH ON)
+        install(TARGETS ${target}
+            RUNTIME DESTINATION . COMPONENT ${component}
+            LIBRARY DESTINATION . COMPONENT ${component})
+    endforeach()
+endfunction()
+
+function(gpubuild_slow_first target)
+    get_target_property(sources ${target} SOURCES)
+    set(ordered "")
+    foreach(ending IN LISTS GPUBUILD_SLOW_FIRST)
+        string(REGEX REPLACE "([][+.*()^$?\\|])" "\\\\\\1" pattern "${ending}")
+        set(matching ${sources})
+        list(FILTER matching INCLUDE REGEX "(^|/)${pattern}$")
+        list(APPEND ordered ${matching})
+    endforeach()
+    list(APPEND ordered ${sources})
+    list(REMOVE_DUPLICATES ordered)
+    set_property(TARGET ${target} PROPERTY SOURCES ${ordered})
+endfunction()
+
+function(gpubuild_finish)
+    gpubuild_all_targets("${CMAKE_SOURCE_DIR}" all)
+    set(runtime "")
+    foreach(program IN LISTS GPUBUILD_PROGRAMS)
+        if(TARGET ${program})
+            gpubuild_shared_closure(${program} libraries)
+            list(APPEND runtime ${program} ${libraries})
+        else()
+            message(STATUS "gpubuild: this source has no ${program}")
+        endif()
+    endforeach()
+    foreach(target IN LISTS all)
+        if(target MATCHES "^ggml-cpu" AND NOT target IN_LIST GPUBUILD_LEFT_OUT)
+            get_target_property(kind ${target} TYPE)
+            if(kind STREQUAL "MODULE_LIBRARY")
+                list(APPEND runtime ${target})
+            endif()
+        endif()
+    endforeach()
+    if(UNIX)
+        add_library(gpubuild-backends MODULE "${GPUBUILD_RECIPE}/gpubuild-backends.cpp")
+        target_link_libraries(gpubuild-backends PRIVATE ggml ggml-base)
+        list(APPEND runtime gpubuild-backends)
+    endif()
+    list(REMOVE_DUPLICATES runtime)
+    gpubuild_install(gpubuild_runtime "$ORIGIN" ${runtime})
+    add_custom_target(gpubuild_runtime DEPENDS ${runtime})
+    if(GPUBUILD_BACKEND)
+        if(NOT TARGET ${GPUBUILD_BACKEND})
+            message(FATAL_ERROR "gpubuild: upstream made no target ${GPUBUILD_BACKEND}; its messages above say why")
+        endif()
+        gpubuild_slow_first(${GPUBUILD_BACKEND})
+        gpubuild_install(gpubuild_backend "${GPUBUILD_BACKEND_RPATH}" ${GPUBUILD_BACKEND})
+        add_custom_target(gpubuild_backend DEPENDS ${GPUBUILD_BACKEND})
+    endif()
+endfunction()
+
+cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL gpubuild_finish)
