@@ -1,0 +1,1 @@
+"""Does it really work on this device? Runs the artefact."""
