@@ -1,0 +1,1 @@
+"""Words, tables, progress, exit codes: parse, call one room, render."""

@@ -1,0 +1,116 @@
+"""``gpubuild compile``: the main job, from a wish to wheels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from buildtool.cli import request as ask
+
+if TYPE_CHECKING:
+    from buildtool.build.model import BuildTree
+    from buildtool.cli.progress import Reporter
+    from buildtool.compat.model import Plan
+    from buildtool.wheel.model import Wheel
+
+EPILOG = """
+[bold]Examples[/bold]
+
+  gpubuild compile                                    for the GPU in this machine, or the CPU without one
+
+  gpubuild compile --backend cuda --target sm_90      for an H100, on any machine
+
+  gpubuild compile --backend cuda --base recipe       for every card the recipe serves
+
+  gpubuild compile --lock gpubuild.lock               exactly what a plan has fixed
+
+A build that was stopped goes on where it was; a second run with nothing changed does nothing.
+"""
+
+
+def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
+    backend: ask.BackendOption = None,
+    target: ask.TargetOption = None,
+    for_device: ask.ForDeviceOption = None,
+    add_target: ask.AddTargetOption = None,
+    base: ask.BaseOption = None,
+    toolkit: ask.ToolkitOption = None,
+    source: ask.SourceOption = None,
+    recipe: ask.RecipeOption = None,
+    profile: ask.ProfileOption = None,
+    runtime: ask.RuntimeOption = None,
+    lock: ask.LockOption = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the wheels go.")] = Path("dist"),
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", help="Parallel compile jobs; chosen by cores and memory if left out.")
+    ] = None,
+    build_dir: Annotated[Path | None, typer.Option(help="Build here instead of in the cache directory.")] = None,
+    build_target: Annotated[
+        list[str] | None, typer.Option(help="Build only this file or CMake target, and make no wheel. Repeatable.")
+    ] = None,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use a compiler cache.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Build llama.cpp for a GPU (or the CPU) and pack it as wheels."""
+    from buildtool.build import BuildOptions, build
+    from buildtool.build.jobs import job_count
+    from buildtool.cli.progress import Reporter
+    from buildtool.compat.fixed import with_local_digest, with_source
+    from buildtool.runtime import collect
+    from buildtool.source import acquire as acquire_source
+    from buildtool.source import resolve as fix_source
+    from buildtool.toolchain import acquire as acquire_toolchain
+    from buildtool.wheel import pack, require_writable
+
+    job_count(jobs, device_code=False)
+    require_writable(out)
+    wish = ask.Wish(
+        backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
+        source=source, recipe=recipe, profile=profile, runtime=runtime,
+    )  # fmt: skip
+    plan = ask.make_plan(wish, lock)
+    with Reporter(quiet=as_json) as reporter:
+        reporter.note(_headline(plan))
+        downloads = reporter.downloads()
+        plan = with_source(plan, fix_source(plan.source, progress=downloads))
+        tree_source = acquire_source(plan.source, progress=downloads)
+        plan = with_local_digest(plan, tree_source.digest)
+        toolchain = acquire_toolchain(plan.toolkit, plan.host_compiler, progress=downloads)
+        options = BuildOptions(jobs=jobs, build_dir=build_dir, targets=tuple(build_target or ()), use_cache=cache)
+        tree = build(plan, toolchain, tree_source, options=options, progress=reporter)
+        wheels: tuple[Wheel, ...] = ()
+        if not build_target:
+            vendor = collect(plan, toolchain, tree)
+            wheels = pack(plan, tree, tree_source, vendor, out, on_step=reporter.note)
+        _report(plan, tree, wheels, reporter, as_json=as_json)
+
+
+def _headline(plan: Plan) -> str:
+    served = f" for {', '.join(plan.targets)}" if plan.targets else ""
+    toolkit = f" with {plan.toolkit.kind.upper()} {plan.toolkit.version}" if plan.toolkit else ""
+    return f"{plan.source.name}: {plan.backend} backend{served}{toolkit}, {plan.profile} profile"
+
+
+def _report(plan: Plan, tree: BuildTree, wheels: tuple[Wheel, ...], reporter: Reporter, *, as_json: bool) -> None:
+    from buildtool.cli.console import print_json
+    from buildtool.cli.progress import clock
+
+    if as_json:
+        print_json({"schema": 1, "plan": plan.digest(), "build": tree, "wheels": wheels})
+        return
+    if tree.steps:
+        reporter.note(f"Built {tree.steps} steps in {clock(tree.seconds)}. Log: {tree.log}")
+    else:
+        reporter.note("Nothing had to be built.")
+    if tree.cache is not None:
+        detail = ", ".join(f"{key} {value}" for key, value in tree.cache.detail.items())
+        counts = f"{tree.cache.hits} hits, {tree.cache.misses} misses"
+        reporter.note(f"{tree.cache.launcher}: {counts}{f' ({detail})' if detail else ''}")
+    for wheel in wheels:
+        typer.echo(wheel.path)
+        reporter.note(f"  {wheel.bytes / 1e6:.1f} MB  {wheel.tag}  sha256 {wheel.sha256}")
+    if wheels:
+        names = " ".join(Path(wheel.path).name for wheel in wheels)
+        reporter.note(f"Install: pip install {names}    Prove: gpubuild verify {names}")

@@ -1,0 +1,48 @@
+"""How results and errors reach a terminal, a pipe or a machine."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+import typer
+
+from buildtool.errors import GpubuildError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def stdout_console() -> Console:
+    """Return a console for results; rich is imported only here."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def stderr_console() -> Console:
+    """Return a console for progress and notes, which never mix with results."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Print any frozen value as indented JSON."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_error(error: GpubuildError, *, as_json: bool) -> None:
+    """Print an error in one screen: what happened, why, what to do next."""
+    if as_json:
+        print_json({"error": error.as_dict()})
+        return
+    bold, red, end = ("\x1b[1m", "\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "", "")
+    lines = [f"{bold}{red}error:{end} {bold}{error.what}{end}"]
+    lines += [f"  | {detail}" for detail in error.details]
+    if error.why:
+        lines.append(f"  why: {error.why}")
+    if error.hint:
+        lines.append(f"  try: {error.hint}")
+    typer.echo("\n".join(lines), err=True)

@@ -1,0 +1,176 @@
+"""``gpubuild plan``: what would be built, from what, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from buildtool.cli import request as wish
+from buildtool.cli.console import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildtool.compat.model import Decision, Plan
+
+EPILOG = """
+[bold]Examples[/bold]
+
+gpubuild plan  (for the machine in front of you)
+
+gpubuild plan --backend cuda --target sm_90  (for an H100, from any machine)
+
+gpubuild plan --add-target gfx1032 --explain  (every choice with its rule and its sources)
+
+gpubuild plan --for-device "RX 6600"  (for a card by its name)
+
+gpubuild plan --for-device "RX 6600" --ladder  (every way to serve it, with cost and risk)
+
+gpubuild plan --why-not sm_61  (what speaks against it here)
+
+gpubuild plan --backend cuda --target "86;89" --toolkit "cuda==13.*" --out gpubuild.lock
+
+[bold]Exit codes[/bold]: 3 a name nobody knows, 4 impossible, 5 something must be installed first.
+"""
+WIDTH = 80
+LABEL = 18
+
+
+def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
+    backend: wish.BackendOption = None,
+    target: wish.TargetOption = None,
+    for_device: wish.ForDeviceOption = None,
+    add_target: wish.AddTargetOption = None,
+    base: wish.BaseOption = None,
+    toolkit: wish.ToolkitOption = None,
+    recipe: wish.RecipeOption = None,
+    source: wish.SourceOption = None,
+    profile: wish.ProfileOption = None,
+    runtime: wish.RuntimeOption = None,
+    lock: wish.LockOption = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the plan as a lock file.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show every choice with its rule and the sources of its facts.")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every plan that works, best first.")] = False,
+    why_not: Annotated[
+        str | None,
+        typer.Option("--why-not", metavar="NAME", help="What speaks against this target, toolkit or backend."),
+    ] = None,
+    ladder: Annotated[
+        bool, typer.Option("--ladder", help="Every way to serve a card, best first, with cost and risk.")
+    ] = False,
+    have: Annotated[
+        Path | None,
+        typer.Option("--have", metavar="PATH", help="With --ladder: a binary or folder that may serve it already."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Decide a build: source, backend, targets, toolkit, compiler, options, wheels; each with its reason."""
+    given = wish.Wish(
+        backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
+        recipe=recipe, source=source, profile=profile, runtime=runtime,
+    )  # fmt: skip
+    if ladder or have is not None:
+        from buildtool.cli.ladder import show_ladders
+
+        show_ladders(wish.make_request(given), have, as_json=as_json)
+        return
+    if every:
+        _list_all(given, as_json=as_json)
+        return
+    if why_not is not None:
+        _answer(given, why_not, as_json=as_json)
+        return
+    found = wish.make_plan(given, lock)
+    if out is not None:
+        from buildtool.compat.fixed import with_source
+        from buildtool.compat.lock import save_lock
+        from buildtool.source import resolve as fix_source
+
+        found = with_source(found, fix_source(found.source))
+        save_lock(found, out)
+    if as_json:
+        print_json(found)
+        return
+    typer.echo("\n".join(render(found, explain=explain)))
+    if out is not None:
+        typer.echo(f"\nWritten to {out}; run it with: gpubuild compile --lock {out}")
+
+
+def _list_all(given: wish.Wish, *, as_json: bool) -> None:
+    from buildtool.compat.engine import resolve_all
+    from buildtool.probe import detect
+
+    plans = resolve_all(wish.make_request(given), detect())
+    if as_json:
+        print_json(plans)
+        return
+    typer.echo(f"{len(plans)} plans work here, best first:\n")
+    for number, one in enumerate(plans, start=1):
+        for line in _wrapped(f"{number:>3} {one.backend}", summary(one), WIDTH):
+            typer.echo(line)
+
+
+def _answer(given: wish.Wish, word: str, *, as_json: bool) -> None:
+    from buildtool.compat.engine import why_not
+    from buildtool.errors import GpubuildError
+    from buildtool.probe import detect
+
+    answer = why_not(wish.make_request(given), detect(), word)
+    if as_json:
+        print_json({"speaks_against": answer.as_dict() if isinstance(answer, GpubuildError) else None})
+    elif isinstance(answer, GpubuildError):
+        typer.echo(answer.what)
+        for line in (*_wrapped("why:", answer.why, WIDTH), *answer.details):
+            typer.echo(line)
+    else:
+        typer.echo(f"Nothing speaks against {word}: {summary(answer)}")
+
+
+def summary(found: Plan) -> str:
+    """Say in one line what a plan builds from what."""
+    parts = [", ".join(found.targets)] if found.targets else []
+    if found.toolkit is not None:
+        where = "fetched" if found.toolkit.provider == "pypi" else found.toolkit.path
+        name = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan"}[found.toolkit.kind]
+        parts.append(f"{name} {found.toolkit.version} ({where})")
+    parts.append(f"{found.host_compiler.family} {found.host_compiler.version}")
+    parts.append(found.source.name)
+    return "; ".join(parts)
+
+
+def render(found: Plan, *, explain: bool, width: int = WIDTH) -> Iterator[str]:
+    """Lay a plan out in lines of at most `width` columns: each choice, and below it the reason."""
+    yield f"Plan for {found.recipe} on {found.platform} ({found.digest()[:12]})"
+    yield ""
+    for decision in found.decisions:
+        if explain or decision.subject != "option":
+            yield from _entry(decision, width, explain=explain)
+    for wheel in found.wheels:
+        yield from _wrapped(f"{wheel.role} wheel", f"{wheel.distribution} {wheel.version}", width)
+        yield from _wrapped("", f"requires {', '.join(wheel.requires)}" if wheel.requires else "", width)
+    if not explain:
+        yield ""
+        yield f"{len(found.cmake_options)} CMake options: see them, and all sources, with --explain."
+
+
+def _entry(decision: Decision, width: int, *, explain: bool) -> Iterator[str]:
+    yield from _wrapped(decision.subject, decision.choice, width)
+    reason = f"{decision.reason} [{decision.rule}]" if explain else decision.reason
+    yield from _wrapped("", reason, width, dim=True)
+    if explain:
+        for source in decision.sources:
+            yield from _wrapped("", f"- {source}", width, dim=True)
+
+
+def _wrapped(label: str, text: str, width: int, *, dim: bool = False) -> Iterator[str]:
+    import textwrap
+
+    lines = textwrap.wrap(text, width - LABEL, break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines):
+        head = (label if number == 0 else "").ljust(LABEL)
+        body = typer.style(line, dim=True) if dim else typer.style(line, bold=bool(label))
+        yield head + body

@@ -1,0 +1,164 @@
+"""The options that say what to build, shared by ``plan`` and ``compile``, and how they become a Plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from buildtool.errors import InvalidInputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from buildtool.compat.model import Backend, Plan, Profile, Request, RuntimeMode
+
+PANEL = "What to build"
+BASES = ("detected", "recipe")
+PROFILES = ("portable", "native", "minimal")
+RUNTIMES = ("pip", "bundle", "system")
+
+BackendOption = Annotated[
+    str | None,
+    typer.Option("--backend", metavar="auto|cuda|rocm|vulkan|cpu", help="Default: auto.", rich_help_panel=PANEL),
+]
+TargetOption = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="T[;T...]", help="Exactly these targets; repeatable.", rich_help_panel=PANEL),
+]
+ForDeviceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--for-device",
+        metavar="CARD",
+        help='The target of this card, by name: "RX 6600"; repeatable.',
+        rich_help_panel=PANEL,
+    ),
+]
+AddTargetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--add-target", metavar="T[;T...]", help="These beside the base list; repeatable.", rich_help_panel=PANEL
+    ),
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--base", metavar="detected|recipe", help="Base list: this machine's devices, or upstream's full list.",
+        rich_help_panel=PANEL,
+    ),
+]  # fmt: skip
+ToolkitOption = Annotated[
+    str | None, typer.Option("--toolkit", metavar="SPEC", help='Such as "cuda==13.*".', rich_help_panel=PANEL)
+]
+RecipeOption = Annotated[
+    str | None, typer.Option("--recipe", metavar="NAME", help="Default: llama.cpp.", rich_help_panel=PANEL)
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--source", metavar="NAME|PATH|URL", help="A source of the recipe, a tree, a git URL#tag, or an archive.",
+        rich_help_panel=PANEL,
+    ),
+]  # fmt: skip
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", metavar="portable|native|minimal", rich_help_panel=PANEL,
+                             help="Default: portable.")
+]  # fmt: skip
+RuntimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime", metavar="pip|bundle|system", help="How the vendor's libraries travel. Default: pip.",
+        rich_help_panel=PANEL,
+    ),
+]  # fmt: skip
+LockOption = Annotated[
+    Path | None,
+    typer.Option("--lock", metavar="FILE", help="Take the plan from this lock file.", rich_help_panel=PANEL),
+]
+
+
+class Wish(dict[str, object]):
+    """The options as given: name to value, None or () where left out."""
+
+
+def make_request(wish: Wish) -> Request:
+    """Turn options into a Request; what is left out keeps its default.
+
+    Raises:
+        UnknownNameError: a base, profile or runtime mode nobody knows.
+        InvalidInputError: a source path that does not exist.
+    """
+    from buildtool.compat.model import Request
+    from buildtool.compat.targets import split_list
+
+    def text(name: str, default: str) -> str:
+        return str(wish.get(name) or default)
+
+    def words(name: str) -> tuple[str, ...]:
+        return split_list(cast("list[str]", wish.get(name) or ()))
+
+    cards = cast("list[str]", wish.get("for_device") or ())
+    if cards:
+        from buildtool.compat.devices import device_target
+
+        exact = tuple(str(device_target(card)) for card in cards)
+    else:
+        exact = ()
+    source = wish.get("source")
+    return Request(
+        backend=cast("Backend", text("backend", "auto").lower()),
+        targets=(*words("target"), *exact),
+        add_targets=words("add_target"),
+        base="recipe" if _known("base", text("base", "detected"), BASES) == "recipe" else "detected",
+        toolkit=str(wish["toolkit"]) if wish.get("toolkit") else None,
+        recipe=text("recipe", "llama.cpp"),
+        source=_absolute(str(source), text("recipe", "llama.cpp")) if source else None,
+        profile=cast("Profile", _known("profile", text("profile", "portable"), PROFILES)),
+        runtime=cast("RuntimeMode", _known("runtime", text("runtime", "pip"), RUNTIMES)),
+    )
+
+
+def make_plan(wish: Wish, lock: Path | None) -> Plan:
+    """Return the plan that a lock file holds, or resolve the wish for this machine.
+
+    Raises:
+        InvalidInputError: both a lock file and a wish.
+        GpubuildError: as `buildtool.compat.resolve` and `buildtool.compat.lock.load_lock`.
+    """
+    if lock is not None:
+        given = sorted("--" + name.replace("_", "-") for name, value in wish.items() if value)
+        if given:
+            what = f"A lock file decides everything; {', '.join(given)} cannot change it."
+            raise InvalidInputError(what, hint="Leave --lock out, or leave the other options out.")
+        from buildtool.compat.lock import load_lock
+
+        return load_lock(lock)
+    request = make_request(wish)
+    from buildtool.compat import resolve
+    from buildtool.probe import detect
+
+    return resolve(request, detect())
+
+
+def _known(option: str, value: str, names: tuple[str, ...]) -> str:
+    if value.lower() in names:
+        return value.lower()
+    from buildtool.compat.versions import suggest
+
+    near = suggest(value.lower(), names)
+    what = f"There is no --{option} {value!r}."
+    raise UnknownNameError(what, hint=f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(names)}.")
+
+
+def _absolute(source: str, recipe: str) -> str:
+    """Make a path to a local tree absolute; names of the recipe's sources and URLs stay as they are."""
+    from buildtool.compat.recipes import load_recipe
+    from buildtool.compat.sources import is_path
+
+    if not is_path(source, load_recipe(recipe)):
+        return source
+    path = Path(source).expanduser().resolve()
+    if not path.is_dir():
+        what = f"There is no directory {source!r} to take the source from."
+        raise InvalidInputError(what, hint="Name a tree, a source of the recipe, a git URL#tag, or an archive URL.")
+    return str(path)
