@@ -1,0 +1,151 @@
+"""Reading Ninja: steps, failures, costs."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from pathlib import Path
+
+import ninja as ninja_wheel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildtool.build.costs import CostBook, default_cost, parse_ninja_log
+from buildtool.build.ninja import build, parse_failure, parse_step, pending
+from buildtool.errors import BuildError, StorageError
+
+NINJA = str(Path(ninja_wheel.BIN_DIR) / "ninja")
+FAILURE = """\
+[1/3] Building CXX object a.o
+a.cpp:1:2: warning: unused
+[2/3] Building CUDA object b.cu.o
+FAILED: [code=2] b.cu.o
+/opt/nvcc -c b.cu -o b.cu.o
+In file included from b.cu:1:
+b.cu(3): error: identifier "foo" is undefined
+1 error detected in the compilation of "b.cu".
+ninja: build stopped: subcommand failed.
+""".splitlines()
+
+
+def test_a_step_is_read() -> None:
+    line = "[3/615] Building CUDA object ggml/src/x.cu.o"
+    assert parse_step(line) == (3, 615, "Building CUDA object ggml/src/x.cu.o")
+    assert parse_step("ninja: no work to do.") is None
+
+
+def test_a_failure_is_reduced_to_target_command_and_message() -> None:
+    failure = parse_failure(FAILURE)
+    assert failure is not None
+    assert failure.output == "b.cu.o"
+    assert failure.command == "/opt/nvcc -c b.cu -o b.cu.o"
+    assert failure.lines[1] == 'b.cu(3): error: identifier "foo" is undefined'
+    assert parse_failure(["[1/1] fine"]) is None
+
+
+@given(st.lists(st.text(), max_size=30))
+def test_no_text_breaks_the_readers(lines: list[str]) -> None:
+    parse_failure(lines)
+    parse_ninja_log("\n".join(lines))
+    for line in lines:
+        parse_step(line)
+        assert default_cost(line) > 0
+
+
+def test_the_log_gives_seconds_and_the_last_entry_wins() -> None:
+    text = "# ninja log v7\n0\t1500\t1\ta.o\tff\n0\t900\t1\ta.o\tff\n5\t2\t1\tbad.o\tff\nrubbish\n"
+    assert parse_ninja_log(text) == {"a.o": 0.9}
+
+
+def test_a_cost_book_learns_keeps_and_survives_damage(tmp_path: Path) -> None:
+    path, shipped = tmp_path / "book.json", tmp_path / "shipped.json"
+    shipped.write_text('{"dir/slow.cu.o": 100, "dir/quick.cu.o": 1, "dir/x.cpp.o": 200}')
+    book = CostBook(path, shipped)
+    assert book.cost("Building CUDA object dir/slow.cu.o") == 100
+    assert book.cost("Building CUDA object dir/new.cu.o") == default_cost("Building CUDA object x")
+    assert book.slowest(".cu", 5) == ("slow.cu", "quick.cu")
+    book.learn({"dir/quick.cu.o": 400.0, "dir/slow.cu.o": 0.1})
+    again = CostBook(path, shipped)
+    assert again.cost("Building CUDA object dir/quick.cu.o") == 400
+    assert again.cost("Building CUDA object dir/slow.cu.o") == 50, "a cached step must not look cheap"
+    assert again.slowest(".cu", 1) == ("slow.cu",), "the order comes from the shipped book alone"
+    path.write_text("{broken")
+    assert CostBook(path, shipped).cost("Building CUDA object dir/slow.cu.o") == 100
+
+
+class Seen:
+    """Records what a build reports."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[object, ...]] = []
+
+    def start(self, steps: int, cost: float, jobs: int) -> None:
+        self.events.append(("start", steps, cost, jobs))
+
+    def step(self, done: int, steps: int, cost_done: float, description: str) -> None:
+        self.events.append(("step", done, steps, cost_done, description))
+
+    def finish(self) -> None:
+        self.events.append(("finish",))
+
+    def note(self, text: str) -> None:
+        self.events.append(("note", text))
+
+
+def write_build(folder: Path, *, fails: bool = False, says: str = "error: no") -> None:
+    copy = f"\"{sys.executable}\" -c \"import shutil; shutil.copy('$in', '$out')\""
+    bad = f'"{sys.executable}" -c "print(\'{says}\'); raise SystemExit(1)"'
+    (folder / "in.txt").write_text("x")
+    (folder / "build.ninja").write_text(
+        f"rule copy\n  command = {copy}\n  description = Building C object $out\n"
+        f"rule bad\n  command = {bad}\n  description = Building C object $out\n"
+        "build a.o: copy in.txt\nbuild b.o: copy a.o\n" + ("build c.o: bad b.o\n" if fails else "build c.o: copy b.o\n")
+    )
+
+
+def drive(folder: Path, seen: Seen | None = None) -> int:
+    env = {"PATH": str(Path(shutil.which("sh") or "/bin/sh").parent)}
+    steps = pending(NINJA, folder, ("c.o",), env)
+    book = CostBook(folder / "book.json", folder / "none.json")
+    log = (folder / "log").open("a")
+    with log:
+        return build(
+            NINJA, folder, ("c.o",), steps=steps, jobs=2, env=env, log=log, book=book, progress=seen
+        )  # fmt: skip
+
+
+def test_a_build_reports_every_step_and_has_nothing_left(tmp_path: Path) -> None:
+    write_build(tmp_path)
+    seen = Seen()
+    assert drive(tmp_path, seen) == 3
+    assert seen.events[0][:2] == ("start", 3)
+    assert [event[1] for event in seen.events if event[0] == "step"] == [1, 2, 3]
+    assert seen.events[-1] == ("finish",)
+    assert pending(NINJA, tmp_path, ("c.o",), {}) == []
+    assert (tmp_path / "book.json").is_file()
+
+
+def test_a_failed_step_names_itself_and_a_later_run_resumes(tmp_path: Path) -> None:
+    write_build(tmp_path, fails=True)
+    with pytest.raises(BuildError) as caught:
+        drive(tmp_path)
+    assert caught.value.what == "Compiling c.o failed."
+    assert caught.value.details == ("error: no",)
+    write_build(tmp_path)
+    assert len(pending(NINJA, tmp_path, ("c.o",), {})) < 3 or (tmp_path / "b.o").is_file()
+
+
+def test_a_full_disk_is_called_a_full_disk(tmp_path: Path) -> None:
+    write_build(tmp_path, fails=True, says="fatal error: x.o: No space left on device")
+    with pytest.raises(StorageError, match="disk filled up"):
+        drive(tmp_path)
+
+
+def test_the_failure_reader_stops_at_the_next_step() -> None:
+    lines = [*FAILURE[:-1], "[3/3] Building C object d.o", "noise"]
+    failure = parse_failure(lines)
+    assert failure is not None
+    assert "noise" not in failure.lines
+    assert io.StringIO("\n".join(failure.lines)).read().count("error") == 2

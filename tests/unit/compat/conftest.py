@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+# The machines of these tests are a plain module beside them.
+sys.path.insert(0, str(Path(__file__).parent))
+
+# A busy machine must not fail a test: time is measured by the benchmarks.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+settings.load_profile("busy")

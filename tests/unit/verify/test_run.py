@@ -1,0 +1,200 @@
+"""Whole proofs of a fake build: real processes, real HTTP, programs that say what a test wants to hear."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from buildtool.errors import InvalidInputError, MissingToolError, NotProvedError, VerificationError
+from buildtool.verify.model import Options, Report, Timeouts
+from buildtool.verify.run import require, verify
+
+PROGRAM = Path(__file__).with_name("fake_program.py")
+NAMES = ("llama-server", "llama-bench", "test-backend-ops", "llama-quantize")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the fake programs are scripts")
+
+Prove = Callable[..., Report]
+
+
+def lay_out(directory: Path, modules: tuple[str, ...] = ()) -> Path:
+    directory.mkdir()
+    for name in NAMES:
+        (directory / name).write_text(f"#!{sys.executable} -S\n{PROGRAM.read_text()}")
+        (directory / name).chmod(0o755)
+    libc = next(Path("/lib").glob("*/libc.so.6"), None) or next(Path("/usr/lib").glob("libc.so.6"))
+    for name in ("libllama.so", *modules):
+        shutil.copyfile(libc, directory / name)
+    return directory
+
+
+def without_gguf(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(*_: object) -> str:
+        what = "A dependency was not found."
+        raise MissingToolError(what)
+
+    monkeypatch.setattr("buildtool.verify.models._GGUF_PACKAGES", ("no_such_package",))
+    monkeypatch.setattr("buildtool.verify.models.install", nowhere)
+
+
+@pytest.fixture
+def prove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
+    model = tmp_path / "own.gguf"
+    model.write_bytes(b"GGUF")
+    without_gguf(monkeypatch)
+    scratch = tmp_path / "scratch with spaces é"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+
+    def run(modules: tuple[str, ...] = (), fake: dict[str, object] | None = None, **wishes: object) -> Report:
+        monkeypatch.setenv("FAKE", json.dumps(fake or {}))
+        build = lay_out(tmp_path / "build", modules)
+        options = {"model": str(model), "offline": True, **wishes}
+        report = verify([build], Options(**options))
+        assert list(scratch.iterdir()) == [] or report.environment
+        return report
+
+    return run
+
+
+def test_a_cpu_build_proves_itself(prove: Prove) -> None:
+    report = prove(keep=True)
+    assert report.verdict == "passed"
+    assert report.exit_code == 0
+    assert [step.name for step in report.steps] == ["modules", "devices", "ops", "model", "bench"]
+    assert report.operations[0].device == "CPU"
+    assert {agreement.subject for agreement in report.agreements} == {"second run"}
+    assert [figure.test for figure in report.figures] == ["pp64", "tg16"]
+    assert report.environment is not None
+    assert (Path(report.environment) / "venv").is_dir()
+    assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
+    require(report)
+
+
+def test_a_device_that_agrees_passes(prove: Prove) -> None:
+    report = prove(("libggml-cuda.so",), {"devices": ["CUDA0"]}, mode="full")
+    assert report.verdict == "passed"
+    assert report.backends == ("cuda",)
+    assert {agreement.subject for agreement in report.agreements} == {"CUDA0"}
+    assert any("3/3 layers on CUDA0" in line for step in report.steps for line in step.evidence)
+
+
+def test_a_missing_device_is_its_own_outcome(prove: Prove) -> None:
+    report = prove(("libggml-cuda.so",))
+    assert report.verdict == "not-proved"
+    assert report.exit_code == NotProvedError.exit_code == 14
+    assert {step.name: step.verdict for step in report.steps} == {
+        "modules": "passed", "devices": "not-proved", "ops": "passed", "model": "passed", "bench": "passed",
+    }  # fmt: skip
+    with pytest.raises(NotProvedError, match="not proved on a device"):
+        require(report)
+
+
+def test_a_wrong_answer_fails(prove: Prove) -> None:
+    report = prove(("libggml-cuda.so",), {"devices": ["CUDA0"], "wrong": "CUDA0"})
+    assert report.verdict == "failed"
+    assert report.exit_code == VerificationError.exit_code == 13
+    with pytest.raises(VerificationError) as raised:
+        require(report)
+    assert "largest difference 1.4" in raised.value.details[0]
+
+
+@pytest.mark.parametrize(("program", "crashed"), [("llama-server", "model"), ("test-backend-ops", "ops")])
+def test_a_crash_fails_its_step_and_the_others_still_run(prove: Prove, program: str, crashed: str) -> None:
+    report = prove(fake={"crash": program})
+    steps = {step.name: step for step in report.steps}
+    step = steps.pop(crashed)
+    assert step.verdict == "failed"
+    assert "signal 6" in " ".join((step.summary, *step.evidence))
+    assert {other.verdict for other in steps.values()} == {"passed"}
+
+
+def test_a_hanging_server_is_ended(prove: Prove) -> None:
+    started = time.monotonic()
+    report = prove(fake={"crash": "hang"}, timeouts=Timeouts(model=2.0))
+    assert time.monotonic() - started < 30
+    assert next(step for step in report.steps if step.name == "model").verdict == "failed"
+
+
+def test_a_failure_the_baseline_shares_is_not_ours(prove: Prove, tmp_path: Path) -> None:
+    upstream = lay_out(tmp_path / "upstream")
+    fake = {"failing": ["ADD(type=f32)"], "speed": 20.0}
+    report = prove(fake=fake, baseline=str(upstream))
+    assert report.operations[0].upstream_failing == ("ADD(type=f32)",)
+    assert report.verdict == "passed"
+    assert {figure.ratio for figure in report.figures} == {1.0}
+    assert {figure.rounds for figure in report.figures} == {2}
+
+
+def test_a_failure_of_our_own_fails_with_its_name(prove: Prove) -> None:
+    report = prove(fake={"failing": ["ADD(type=f32)"]})
+    step = next(step for step in report.steps if step.name == "ops")
+    assert step.verdict == "failed"
+    assert step.evidence[0] == "CPU: ADD(type=f32)"
+
+
+def test_without_any_model_the_model_is_not_proved(prove: Prove) -> None:
+    report = prove(model=None)
+    step = next(step for step in report.steps if step.name == "model")
+    assert step.verdict == "not-proved"
+    assert report.exit_code == 14
+
+
+def test_what_the_user_named_is_checked_before_work_starts(tmp_path: Path) -> None:
+    build = lay_out(tmp_path / "build")
+    text = tmp_path / "model.gguf"
+    text.write_text("not a model")
+    for options, message in [
+        (Options(model=str(text)), "not a GGUF"),
+        (Options(model=str(tmp_path / "none.gguf")), "cannot be read"),
+        (Options(baseline=str(tmp_path / "none")), "neither wheels nor"),
+        (Options(find_links=(str(tmp_path / "none"),)), "not a directory"),
+    ]:
+        with pytest.raises(InvalidInputError, match=message):
+            verify([build], options)
+
+
+def test_an_interrupt_leaves_neither_servers_nor_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = lay_out(tmp_path / "build")
+    model = tmp_path / "own.gguf"
+    model.write_bytes(b"GGUF")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    without_gguf(monkeypatch)
+    monkeypatch.setenv("FAKE", json.dumps({"crash": "hang"}))
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 20
+        while not _servers(build) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        os.kill(os.getpid(), 2)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        verify([build], Options(model=str(model), offline=True))
+    assert list(scratch.iterdir()) == []
+    assert _servers(build) == []
+
+
+def _servers(build: Path) -> list[str]:
+    """Return the processes that run the fake server with a model."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = entry.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(build / "llama-server") in line and "--port" in line:
+            found.append(line)
+    return found

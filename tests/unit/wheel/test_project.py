@@ -1,0 +1,121 @@
+"""The packaging project around a built component."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from buildtool.build.model import BuildTree
+from buildtool.compat.model import Plan, PlanCompiler, PlanSource, PlanToolkit, PlanWheel
+from buildtool.errors import BuildError
+from buildtool.runtime import RuntimeSet, VendorLibrary
+from buildtool.wheel.project import write_project
+
+RUNTIME = PlanWheel(
+    role="runtime", distribution="gpubuild-llama", package="gpubuild_llama", version="0.5.0.dev0+lcp0.3.36.portable"
+)
+BACKEND = PlanWheel(
+    role="backend",
+    distribution="gpubuild-llama-cuda13",
+    package="gpubuild_llama_cuda13",
+    version="0.5.0.dev0+lcp0.3.36.portable.cu130.sm90",
+    requires=("gpubuild-llama==0.5.0.dev0+lcp0.3.36.portable", "nvidia-cublas>=13.1,<14"),
+)
+PLAN = Plan(
+    recipe="llama.cpp",
+    source=PlanSource(kind="sdist", name="llama-cpp-python-0.3.36", version="0.5.0.dev0"),
+    backend="cuda",
+    targets=("sm_90",),
+    toolkit=PlanToolkit(kind="cuda", version="13.0.88", provider="pypi"),
+    host_compiler=PlanCompiler(family="gcc", version="12.2.0", cxx="/usr/bin/g++", cc="/usr/bin/gcc"),
+    profile="portable",
+    cmake_options={},
+    runtime="pip",
+    wheels=(RUNTIME, BACKEND),
+    platform="linux-x86_64",
+)
+
+
+VENDOR = RuntimeSet()
+
+
+def tree(source: Path, build: Path) -> BuildTree:
+    return BuildTree(
+        path=str(build), source=str(source), cmake_args=(), env={}, cmake="/opt/cm ake/cmake", ninja="ninja", steps=0,
+        seconds=0.0, log=str(build / "log"),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    source = tmp_path / "source é"
+    source.mkdir()
+    (source / "LICENSE").write_text("MIT License\n")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder
+
+
+def written(project: Path, wheel: PlanWheel) -> dict[str, object]:
+    write_project(project, PLAN, wheel, tree(project.parent / "source é", project.parent / "build dir"), VENDOR)
+    return tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_a_runtime_wheel_brings_its_commands_and_needs_nothing(project: Path) -> None:
+    table = written(project, RUNTIME)["project"]
+    assert isinstance(table, dict)
+    assert table["name"] == "gpubuild-llama"
+    assert table["dependencies"] == []
+    assert table["scripts"]["llama-server"] == "gpubuild_llama.commands:llama_server"
+    assert (project / "gpubuild_llama" / "commands.py").is_file()
+    assert (project / "LICENSE").read_text() == "MIT License\n"
+
+
+def test_every_command_exists_in_the_package(project: Path) -> None:
+    table = written(project, RUNTIME)["project"]
+    assert isinstance(table, dict)
+    module = ast.parse((project / "gpubuild_llama" / "commands.py").read_text())
+    functions = {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
+    assert {entry.partition(":")[2] for entry in table["scripts"].values()} <= functions
+
+
+def test_a_backend_wheel_pins_its_runtime_and_announces_itself(project: Path) -> None:
+    table = written(project, BACKEND)["project"]
+    assert isinstance(table, dict)
+    assert table["dependencies"] == list(BACKEND.requires)
+    assert table["entry-points"] == {"gpubuild_llama.backends": {"cuda13": "gpubuild_llama_cuda13"}}
+    names: dict[str, object] = {"__file__": "/x/gpubuild_llama_cuda13/__init__.py"}
+    exec((project / "gpubuild_llama_cuda13" / "__init__.py").read_text(), names)  # noqa: S102 - what the wheel would run
+    assert names["RUNTIME_VERSION"] == RUNTIME.version
+    assert names["TARGETS"] == ("sm_90",)
+    assert str(names["LIBRARY"]).endswith("gpubuild_llama_cuda13/lib/libggml-cuda.so")
+
+
+def test_packing_installs_a_component_and_compiles_nothing(project: Path) -> None:
+    written(project, BACKEND)
+    text = (project / "CMakeLists.txt").read_text()
+    assert "LANGUAGES NONE" in text
+    assert "--component gpubuild_backend" in text
+    assert '"/opt/cm ake/cmake"' in text, "a path with a space stays one argument"
+
+
+def test_a_tree_without_a_licence_is_not_packed(project: Path) -> None:
+    (project.parent / "source é" / "LICENSE").unlink()
+    with pytest.raises(BuildError, match="no licence"):
+        written(project, RUNTIME)
+
+
+def test_bundled_libraries_travel_with_their_licences(project: Path) -> None:
+    text = project.parent / "nvidia_cublas-13.dist-info" / "licenses" / "License.txt"
+    text.parent.mkdir(parents=True)
+    text.write_text("vendor terms")
+    library = VendorLibrary(soname="libcublas.so.13", path="/opt/cu da/libcublas.so.13.1", bytes=1)
+    bundle = RuntimeSet(libraries=(library,), licences=(str(text),))
+    write_project(project, PLAN, BACKEND, tree(project.parent / "source é", project.parent / "b"), bundle)
+    assert 'install(FILES "/opt/cu da/libcublas.so.13.1"' in (project / "CMakeLists.txt").read_text()
+    table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert table["license-files"] == ["LICENSE", "licenses/*"]
+    assert [path.read_text() for path in (project / "licenses").iterdir()] == ["vendor terms"]
