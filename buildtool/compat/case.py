@@ -34,7 +34,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         sources: sources in question, best first; of several with the same needs, the best stands for all.
         platform: ``linux-x86_64`` and the like.
         driver: NVIDIA driver that has to run the result; None when the result is for other machines.
-        compilers: host compilers with a C sibling and a version that can be read.
+        compilers: host compilers with a C sibling and a version that can be read, by family and version.
         offered: newest CUDA version that an NVIDIA driver of this machine offers.
     """
 
@@ -93,9 +93,15 @@ def make_case(request: Request, host: Host) -> Case:
         sources=_distinct(choose_sources(request.source, recipe), recipe),
         platform=platform_of(host),
         driver=driver if any(target.chip in detected for target in targets) else None,
-        compilers=tuple(one for one in host.host_compilers if one.cc and Release.read(one.version)),
+        compilers=_compilers(host),
         offered=Release.read(driver.cuda) if driver is not None else None,
     )
+
+
+def _compilers(host: Host) -> tuple[HostCompiler, ...]:
+    """Return the usable host compilers in an order of their own, so that no text depends on the probe's order."""
+    usable = [one for one in host.host_compilers if one.cc and Release.read(one.version)]
+    return tuple(sorted(usable, key=lambda one: (one.family, Release.parse(one.version).numbers, one.cxx)))
 
 
 def _distinct(sources: tuple[SourceChoice, ...], recipe: Recipe) -> tuple[SourceChoice, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,14 @@ def test_the_order_of_inputs_never_changes_the_answer(host: Host, wish: Request,
         host, host_compilers=shuffled(host.host_compilers), toolkits=shuffled(host.toolkits)
     )
     assert outcome(other, msgspec.structs.replace(wish, targets=shuffled(wish.targets))) == outcome(host, wish)
+
+
+@pytest.mark.parametrize("order", list(permutations([gcc(11), gcc(12), gcc(14)])))
+def test_refused_compilers_are_named_in_one_order(order: tuple[Any, ...]) -> None:
+    host = debian(host_compilers=order, toolkits=(cuda("11.8.89"),))
+    plan = resolve(Request(backend="cuda", targets=("sm_35",)), host)
+    (reason,) = [one.reason for one in plan.decisions if one.rule == "compiler"]
+    assert reason.endswith("refused: gcc 12.2.0, gcc 14.2.0")
 
 
 @given(hosts, wishes)
