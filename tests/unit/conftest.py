@@ -1,4 +1,4 @@
-"""The store's sample builders, and a store and registry of the test's own."""
+"""A store and a registry of the test's own, for every room that fetches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "store"))
 
 from file_server import FileServer
 
