@@ -1,0 +1,74 @@
+"""Which vendor libraries travel, read from real ELF files of a small imitation toolkit."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from buildtool.build.model import BuildTree
+from buildtool.compat.model import Plan, PlanCompiler, PlanSource, PlanToolkit
+from buildtool.errors import BuildError
+from buildtool.runtime import collect, needed
+from buildtool.toolchain.model import Toolchain
+
+pytestmark = pytest.mark.toolchain
+
+
+def library(path: Path, *uses: Path) -> Path:
+    """Link a real shared library whose soname is its file's name and that needs every one of `uses`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    link = ["g++", "-shared", "-fPIC", "-Wl,--no-as-needed", f"-Wl,-soname,{path.name}", "-o", path]
+    subprocess.run([*link, "-x", "c++", "/dev/null", "-x", "none", *uses], check=True)
+    return path
+
+
+@pytest.fixture
+def toolkit(tmp_path: Path) -> Path:
+    root = tmp_path / "toolkit é"
+    library(root / "lib/libcublas.so.13", library(root / "lib/libcublasLt.so.13"), library(root / "lib/libcuda.so.1"))
+    library(root / "lib/libcufft.so.12")  # nobody needs it
+    (root / "EULA.txt").write_text("the vendor's terms\n")
+    return root
+
+
+def given(tmp_path: Path, toolkit: Path, runtime: str) -> tuple[Plan, Toolchain, BuildTree]:
+    bin_dir = tmp_path / "build/bin"
+    own = library(bin_dir / "libggml-base.so.0")
+    library(bin_dir / "libggml-cuda.so", toolkit / "lib/libcublas.so.13", toolkit / "lib/libcuda.so.1", own)
+    plan = Plan(
+        recipe="llama.cpp", source=PlanSource(kind="sdist", name="any", version="1"), backend="cuda",
+        targets=("sm_90",), toolkit=PlanToolkit(kind="cuda", version="13.0.88", provider="pypi"),
+        host_compiler=PlanCompiler(family="gcc", version="12.2.0", cxx="g++", cc="gcc"), profile="portable",
+        cmake_options={}, runtime=runtime, wheels=(), platform="linux-x86_64",
+    )  # fmt: skip
+    toolchain = Toolchain(
+        kind="cuda", version="13.0.88", root=str(toolkit), provider="pypi", cmake_options={}, env={}, cmake="cmake",
+        ninja="ninja",
+    )  # fmt: skip
+    tree = BuildTree(
+        path=str(tmp_path / "build"), source="", cmake_args=(), env={}, cmake="cmake", ninja="ninja", steps=1,
+        seconds=0.0, log="",
+    )  # fmt: skip
+    return plan, toolchain, tree
+
+
+def test_the_closed_set_travels_without_the_drivers_own_library(tmp_path: Path, toolkit: Path) -> None:
+    plan, toolchain, tree = given(tmp_path, toolkit, "bundle")
+    assert "libcuda.so.1" in needed(tmp_path / "build/bin/libggml-cuda.so")
+    chosen = collect(plan, toolchain, tree)
+    assert [one.soname for one in chosen.libraries] == ["libcublas.so.13", "libcublasLt.so.13"]
+    assert all(one.bytes == Path(one.path).stat().st_size for one in chosen.libraries)
+    assert chosen.licences == (str(toolkit / "EULA.txt"),)
+
+
+@pytest.mark.parametrize("runtime", ["pip", "system"])
+def test_nothing_travels_when_the_libraries_come_otherwise(tmp_path: Path, toolkit: Path, runtime: str) -> None:
+    assert collect(*given(tmp_path, toolkit, runtime)).libraries == ()
+
+
+def test_a_toolkit_without_its_terms_is_not_copied(tmp_path: Path, toolkit: Path) -> None:
+    (toolkit / "EULA.txt").unlink()
+    with pytest.raises(BuildError, match="no licence text"):
+        collect(*given(tmp_path, toolkit, "bundle"))
