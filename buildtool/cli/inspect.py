@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 EPILOG = (
     "Examples: [bold]gpubuild inspect dist/[/bold] · "
     "[bold]gpubuild inspect libcublasLt.so.13 --json[/bold] · "
-    "[bold]gpubuild inspect some-rocm.whl --for gfx1032[/bold] · "
+    "[bold]gpubuild inspect some-rocm.whl --for-device 'RX 6600'[/bold] · "
     "[bold]gpubuild inspect libggml-cuda.so --kernels[/bold]"
 )
-SCREEN = 25  # verdicts; of more, files that hold nothing for the device are only counted
+SCREEN = 25  # verdicts; more of them are told by their reasons
 COLOURS = {"yes": "green", "only-if": "yellow", "no": "red"}
+ORDER = ["yes", "only-if", "no"]
 ANSWERS = {"yes": "yes", "only-if": "only if", "no": "no"}
 
 
@@ -31,6 +32,10 @@ def inspect(
     device: Annotated[
         str | None,
         typer.Option("--for", metavar="TARGET", help="Say whether it runs on a device of this target."),
+    ] = None,
+    card: Annotated[
+        str | None,
+        typer.Option("--for-device", metavar="NAME", help="The same for a card by its name: 'RX 6600'."),
     ] = None,
     driver_cuda: Annotated[
         str | None,
@@ -42,6 +47,7 @@ def inspect(
     """Show which GPU targets are inside a library, executable, wheel, package or folder."""
     from buildtool import codeobj
 
+    device = _device(device, card)
     result = _merged([codeobj.inspect(path, kernels=kernels) for path in paths])
     if device is not None:
         from buildtool.codeobj import rules
@@ -51,6 +57,16 @@ def inspect(
         print_json(result)
         return
     _render(result, kernels=kernels)
+
+
+def _device(target: str | None, card: str | None) -> str | None:
+    if card is None:
+        return target
+    if target is not None:
+        raise typer.BadParameter("--for and --for-device both name the device.")  # noqa: EM101, TRY003 - typer's own error
+    from buildtool.compat.devices import device_target
+
+    return str(device_target(card))
 
 
 def _merged(parts: list[Inspection]) -> Inspection:
@@ -85,17 +101,34 @@ def _render(result: Inspection, *, kernels: bool) -> None:
     if kernels:
         for file in result.files:
             _kernels(out, file)
-    files = {file.path for file in result.files}
     out.print(f"targets: [bold]{escape(' '.join(result.targets))}[/bold]")
-    screenful = len(result.verdicts) <= SCREEN
-    for verdict in result.verdicts:
-        if not screenful and verdict.answer == "no" and verdict.path in files:
-            continue
-        answer = f"[{COLOURS[verdict.answer]}]{ANSWERS[verdict.answer]}[/{COLOURS[verdict.answer]}]"
-        out.print(f"on {result.device}: {answer}  {escape(verdict.path)}: {escape(verdict.reason)}")
-    if not screenful:
-        refused = sum(verdict.answer == "no" and verdict.path in files for verdict in result.verdicts)
-        out.print(f"on {result.device}: [red]no[/red]  {refused} other files hold nothing for it")
+    _verdicts(out, result)
+
+
+def _verdicts(out: Console, result: Inspection) -> None:
+    """One line per file; of more than a screenful, one line per reason."""
+    from rich.markup import escape
+
+    lines: list[tuple[str, str]]
+    if len(result.verdicts) <= SCREEN:
+        lines = [(verdict.answer, f"{verdict.path}: {verdict.reason}") for verdict in result.verdicts]
+    else:
+        groups: dict[tuple[str, str], list[str]] = {}
+        files = {file.path for file in result.files}
+        for verdict in result.verdicts:
+            nothing = verdict.answer == "no" and verdict.path in files
+            reason = "nothing in it loads" if nothing else verdict.reason
+            groups.setdefault((verdict.answer, reason), []).append(verdict.path)
+        lines = [
+            (answer, f"{_several(paths)}: {reason}")
+            for (answer, reason), paths in sorted(groups.items(), key=lambda group: ORDER.index(group[0][0]))
+        ]
+    for answer, words in lines:
+        out.print(f"on {result.device}: [{COLOURS[answer]}]{ANSWERS[answer]}[/{COLOURS[answer]}]  {escape(words)}")
+
+
+def _several(paths: list[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{len(paths)} files, {paths[0]} and others"
 
 
 def _about(file: FileReport) -> str:
