@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from buildtool.cli.console import print_json
-from buildtool.errors import InvalidInputError
+from buildtool.cli.machine import HostOption, ReplayOption, find_host
 
 if TYPE_CHECKING:
     from buildtool.probe.model import Device, Host
@@ -18,6 +17,7 @@ EPILOG = (
     "  gpubuild detect\n\n"
     "  gpubuild detect --json\n\n"
     "  gpubuild detect --replay nvidia-smi-q=smi.txt --replay rocminfo=rocminfo.txt\n\n"
+    "  gpubuild detect --json > host.json   (and elsewhere: gpubuild plan --host host.json)\n\n"
     "  GPUBUILD_DEVICES=sm_90,gfx1032 gpubuild detect"
 )
 WIDTH = 80
@@ -25,37 +25,15 @@ WIDTH = 80
 
 def detect(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    replay: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--replay",
-            metavar="TOOL=PATH",
-            help="Read a recorded output instead of the machine. Tools: nvidia-smi-query, nvidia-smi-q, rocminfo, ...",
-        ),
-    ] = None,
+    replay: ReplayOption = None,
+    host_file: HostOption = None,
 ) -> None:
     """Show GPUs, drivers, toolkits, compilers and build tools of this machine."""
-    from buildtool.probe import detect as probe
-
-    host = probe(_recordings(replay or []))
+    host = find_host(host_file, replay)
     if as_json:
         print_json(host)
         return
-    typer.echo("\n".join(_lines(host, replayed=bool(replay))))
-
-
-def _recordings(values: list[str]) -> dict[str, Path]:
-    recordings: dict[str, Path] = {}
-    for value in values:
-        tool, separator, path = value.partition("=")
-        if not separator or not path:
-            what = f"--replay needs TOOL=PATH, not {value[:80]!r}."
-            raise InvalidInputError(what, hint="For example: --replay nvidia-smi-q=smi.txt")
-        if tool in recordings:
-            what = f"--replay names {tool} twice."
-            raise InvalidInputError(what, hint="Give one recording for each tool.")
-        recordings[tool] = Path(path)
-    return recordings
+    typer.echo("\n".join(_lines(host, replayed=bool(replay or host_file))))
 
 
 def _lines(host: Host, *, replayed: bool) -> list[str]:

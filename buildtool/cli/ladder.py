@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from buildtool.compat.ladder import Rung, Served
     from buildtool.compat.model import Request
     from buildtool.compat.targets import Target
+    from buildtool.probe.model import Host
 
 WIDTH = 80
 LABEL = 22
@@ -30,8 +31,8 @@ TITLES = {
 }
 
 
-def show_ladders(request: Request, have: Path | None, *, as_json: bool) -> None:
-    """Print the ladder of every target in question: those wished for, else those of this machine.
+def show_ladders(request: Request, host: Host, have: Path | None, *, as_json: bool) -> None:
+    """Print the ladder of every target in question: those wished for, else those of a machine.
 
     Raises:
         InvalidInputError: there is no target in question.
@@ -39,9 +40,7 @@ def show_ladders(request: Request, have: Path | None, *, as_json: bool) -> None:
     from buildtool.compat.case import make_case
     from buildtool.compat.ladder import ladder
     from buildtool.errors import InvalidInputError
-    from buildtool.probe import detect
 
-    host = detect()
     targets = make_case(request, host).targets
     if not targets:
         what = "There is no GPU to find a way for."

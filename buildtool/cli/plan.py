@@ -9,11 +9,14 @@ import typer
 
 from buildtool.cli import request as wish
 from buildtool.cli.console import print_json
+from buildtool.cli.machine import HostOption, ReplayOption, find_host
+from buildtool.shell import here, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from buildtool.compat.model import Decision, Plan
+    from buildtool.probe.model import Host
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -29,6 +32,8 @@ gpubuild plan --for-device "RX 6600"  (for a card by its name)
 gpubuild plan --for-device "RX 6600" --ladder  (every way to serve it, with cost and risk)
 
 gpubuild plan --why-not sm_61  (what speaks against it here)
+
+gpubuild plan --host host.json  (for the machine where gpubuild detect --json wrote it)
 
 gpubuild plan --backend cuda --target "86;89" --toolkit "cuda==13.*" --out gpubuild.lock
 
@@ -50,6 +55,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     profile: wish.ProfileOption = None,
     runtime: wish.RuntimeOption = None,
     lock: wish.LockOption = None,
+    replay: ReplayOption = None,
+    host_file: HostOption = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the plan as a lock file.")] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show every choice with its rule and the sources of its facts.")
@@ -76,15 +83,15 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     if ladder or have is not None:
         from buildtool.cli.ladder import show_ladders
 
-        show_ladders(wish.make_request(given), have, as_json=as_json)
+        show_ladders(wish.make_request(given), find_host(host_file, replay), have, as_json=as_json)
         return
     if every:
-        _list_all(given, as_json=as_json)
+        _list_all(given, find_host(host_file, replay), as_json=as_json)
         return
     if why_not is not None:
-        _answer(given, why_not, as_json=as_json)
+        _answer(given, find_host(host_file, replay), why_not, as_json=as_json)
         return
-    found = wish.make_plan(given, lock)
+    found = wish.make_plan(given, lock, host_file, replay)
     if out is not None:
         from buildtool.compat.fixed import with_source
         from buildtool.compat.lock import save_lock
@@ -97,14 +104,13 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         return
     typer.echo("\n".join(render(found, explain=explain)))
     if out is not None:
-        typer.echo(f"\nWritten to {out}; run it with: gpubuild compile --lock {out}")
+        typer.echo(f"\nWritten to {out}; run it with: gpubuild compile --lock {quote(str(out), here())}")
 
 
-def _list_all(given: wish.Wish, *, as_json: bool) -> None:
+def _list_all(given: wish.Wish, host: Host, *, as_json: bool) -> None:
     from buildtool.compat.engine import resolve_all
-    from buildtool.probe import detect
 
-    plans = resolve_all(wish.make_request(given), detect())
+    plans = resolve_all(wish.make_request(given), host)
     if as_json:
         print_json(plans)
         return
@@ -114,12 +120,11 @@ def _list_all(given: wish.Wish, *, as_json: bool) -> None:
             typer.echo(line)
 
 
-def _answer(given: wish.Wish, word: str, *, as_json: bool) -> None:
+def _answer(given: wish.Wish, host: Host, word: str, *, as_json: bool) -> None:
     from buildtool.compat.engine import why_not
     from buildtool.errors import GpubuildError
-    from buildtool.probe import detect
 
-    answer = why_not(wish.make_request(given), detect(), word)
+    answer = why_not(wish.make_request(given), host, word)
     if as_json:
         print_json({"speaks_against": answer.as_dict() if isinstance(answer, GpubuildError) else None})
     elif isinstance(answer, GpubuildError):

@@ -118,15 +118,16 @@ def make_request(wish: Wish) -> Request:
     )
 
 
-def make_plan(wish: Wish, lock: Path | None) -> Plan:
-    """Return the plan that a lock file holds, or resolve the wish for this machine.
+def make_plan(wish: Wish, lock: Path | None, host: Path | None = None, replay: list[str] | None = None) -> Plan:
+    """Return the plan that a lock file holds, or resolve the wish for a machine: this one, or a recorded one.
 
     Raises:
         InvalidInputError: both a lock file and a wish.
         GpubuildError: as `buildtool.compat.resolve` and `buildtool.compat.lock.load_lock`.
     """
     if lock is not None:
-        given = sorted("--" + name.replace("_", "-") for name, value in wish.items() if value)
+        options = {**wish, "host": host, "replay": replay}
+        given = sorted("--" + name.replace("_", "-") for name, value in options.items() if value)
         if given:
             what = f"A lock file decides everything; {', '.join(given)} cannot change it."
             raise InvalidInputError(what, hint="Leave --lock out, or leave the other options out.")
@@ -134,10 +135,10 @@ def make_plan(wish: Wish, lock: Path | None) -> Plan:
 
         return load_lock(lock)
     request = make_request(wish)
+    from buildtool.cli.machine import find_host
     from buildtool.compat import resolve
-    from buildtool.probe import detect
 
-    return resolve(request, detect())
+    return resolve(request, find_host(host, replay))
 
 
 def _known(option: str, value: str, names: tuple[str, ...]) -> str:

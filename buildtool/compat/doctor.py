@@ -9,7 +9,7 @@ import msgspec
 
 from buildtool.compat import tables
 from buildtool.compat.known_bad import find_bad, within
-from buildtool.compat.offers import gcc_command
+from buildtool.compat.offers import any_compiler_step, gcc_command
 from buildtool.compat.rules import nvcc_accepts
 from buildtool.compat.versions import Release
 from buildtool.probe.health import Health
@@ -147,13 +147,12 @@ def _hsa(health: Health) -> Iterator[Finding]:
 
 def _compilers(host: Host) -> Iterator[Finding]:
     if not host.host_compilers:
-        packages = next((one for one in tables.package_names() if (host.os.id or host.os.system) in one.os), None)
         yield Finding(
             severity="error",
             id="no-compiler",
             what="There is no C++ compiler.",
             why="llama.cpp is C++, and nvcc needs a host compiler too.",
-            cure=packages.cxx if packages is not None else "install g++ or clang++",
+            cure=str(any_compiler_step(host)),
         )
         return
     for install, row in _cuda_installs(host):
@@ -165,7 +164,7 @@ def _compilers(host: Host) -> Iterator[Finding]:
                 id="compiler-too-new",
                 what=f"CUDA {install.version} in {install.path} accepts GCC {oldest} to {newest}; here is {here}.",
                 why=f"seen as: {find_bad('nvcc-new-gcc').error.replace('11', str(newest))}",
-                cure=gcc_command(host, oldest, newest).strip(" ()") or f"install a GCC from {oldest} to {newest}",
+                cure=gcc_command(host, oldest, newest) or f"install a GCC from {oldest} to {newest}",
             )
 
 

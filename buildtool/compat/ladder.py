@@ -10,14 +10,16 @@ import msgspec
 from buildtool.compat import tables
 from buildtool.compat.engine import resolve
 from buildtool.compat.model import Backend, Plan, Request
-from buildtool.compat.offers import NAMES
+from buildtool.compat.offers import NAMES, Step, other_wishes
 from buildtool.compat.options import platform_of
+from buildtool.compat.refusal import InstallFirstError
 from buildtool.compat.rules import runs_on
 from buildtool.compat.targets import Target
-from buildtool.errors import GpubuildError, MissingToolError
+from buildtool.errors import GpubuildError
 from buildtool.probe.model import Host
+from buildtool.shell import command_line
 
-Step = Literal["served", "override", "retarget", "recompile", "vulkan", "cpu"]
+Way = Literal["served", "override", "retarget", "recompile", "vulkan", "cpu"]
 State = Literal["yes", "first", "unproved", "not yet", "no"]
 Answer = Literal["yes", "only-if", "no"]
 NOTHING = "nothing"
@@ -46,14 +48,18 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         cost: what it takes.
         risk: what may go wrong.
         command: what does it, or proves it; "" where nothing does.
+        first: what has to be installed before.
+        argv: the gpubuild command that builds it, once that is done; () where none does.
     """
 
-    step: Step
+    step: Way
     state: State
     reason: str
     cost: str = NOTHING
     risk: str = "none known"
     command: str = ""
+    first: tuple[Step, ...] = ()
+    argv: tuple[str, ...] = ()
 
 
 def ladder(
@@ -71,7 +77,20 @@ def ladder(
     rungs = [_served(target, served)]
     if target.platform == "rocm":
         rungs += [_override(target, host, served), _retarget(target)]
-    return (*rungs, _recompile(target, host, wish), _vulkan(target, host, wish), _cpu(host, wish))
+    return (*rungs, *_builds((target,), host, wish))
+
+
+def ladder_for_all(targets: tuple[Target, ...], host: Host, request: Request | None = None) -> tuple[Rung, ...]:
+    """Return the rungs of one build for several devices of one platform, or for none.
+
+    What `ladder` has besides builds is a matter of one device.
+    """
+    return _builds(targets, host, request if request is not None else Request())
+
+
+def _builds(targets: tuple[Target, ...], host: Host, wish: Request) -> tuple[Rung, ...]:
+    gpu = (_recompile(targets, host, wish), _vulkan(targets, host, wish)) if targets else ()
+    return (*gpu, _cpu(host, wish))
 
 
 def choose(rungs: Sequence[Rung]) -> Rung:
@@ -154,39 +173,48 @@ def _try(host: Host, wish: Request) -> Plan | GpubuildError:
         return error
 
 
-def _build(step: Step, answer: Plan | GpubuildError, cost: str, command: str) -> Rung:
+def _build(step: Way, answer: Plan | GpubuildError, cost: str, host: Host, wish: Request) -> Rung:
+    argv: tuple[str, ...] = ("gpubuild", "compile", "--backend", wish.backend)
+    argv += ("--target", ";".join(wish.targets)) if wish.targets else ()
+    argv += ("--toolkit", wish.toolkit) if wish.toolkit else ()
+    argv += tuple(other_wishes(wish))
     if isinstance(answer, Plan):
         beware = [one.choice for one in answer.decisions if one.subject == "beware"]
         toolkit = f"{NAMES[answer.backend]} {answer.toolkit.version}, " if answer.toolkit is not None else ""
         reason = f"{toolkit}{answer.host_compiler.family} {answer.host_compiler.version}, {answer.source.name}"
         risk = "; ".join(beware) or "none known"
-        return Rung(step=step, state="yes", reason=reason, cost=cost, risk=risk, command=command)
-    if isinstance(answer, MissingToolError):
+        command = command_line(argv, host.os.system)
+        return Rung(step=step, state="yes", reason=reason, cost=cost, risk=risk, command=command, argv=argv)
+    if isinstance(answer, InstallFirstError):
         return Rung(
-            step=step, state="first", reason=answer.what, cost=f"an installation, then {cost}", command=answer.hint
-        )
+            step=step, state="first", reason=answer.what, cost=f"an installation, then {cost}", command=answer.hint,
+            first=answer.steps, argv=argv,
+        )  # fmt: skip
     return Rung(step=step, state="no", reason=answer.why or answer.what)
 
 
-def _wish(request: Request, backend: Backend, targets: tuple[str, ...] = ()) -> Request:
+def _wish(request: Request, backend: Backend, targets: tuple[Target, ...] = ()) -> Request:
     keep = request.toolkit if request.toolkit and request.toolkit.startswith(backend) else None
+    names = tuple(map(str, targets))
     return msgspec.structs.replace(
-        request, backend=backend, targets=targets, add_targets=(), base="detected", toolkit=keep
+        request, backend=backend, targets=names, add_targets=(), base="detected", toolkit=keep
     )
 
 
-def _recompile(target: Target, host: Host, request: Request) -> Rung:
-    answer = _try(host, _wish(request, target.platform, (str(target),)))
-    command = f"gpubuild compile --backend {target.platform} --target {target}"
-    return _build("recompile", answer, "a compile of the whole backend", command)
+def _recompile(targets: tuple[Target, ...], host: Host, request: Request) -> Rung:
+    wish = _wish(request, targets[0].platform, targets)
+    return _build("recompile", _try(host, wish), "a compile of the whole backend", host, wish)
 
 
-def _vulkan(target: Target, host: Host, request: Request) -> Rung:
-    if not runs_on(target, platform_of(host)):
-        return Rung(step="vulkan", state="no", reason=f"{target} is in no {platform_of(host)} machine")
-    answer = _try(host, _wish(request, "vulkan"))
-    return _build("vulkan", answer, "a compile of one backend, no vendor toolkit", "gpubuild compile --backend vulkan")
+def _vulkan(targets: tuple[Target, ...], host: Host, request: Request) -> Rung:
+    platform = platform_of(host)
+    if not any(runs_on(target, platform) for target in targets):
+        names = ", ".join(map(str, targets))
+        return Rung(step="vulkan", state="no", reason=f"{names} is in no {platform} machine")
+    wish = _wish(request, "vulkan")
+    return _build("vulkan", _try(host, wish), "a compile of one backend, no vendor toolkit", host, wish)
 
 
 def _cpu(host: Host, request: Request) -> Rung:
-    return _build("cpu", _try(host, _wish(request, "cpu")), "the GPU stays idle", "gpubuild compile --backend cpu")
+    wish = _wish(request, "cpu")
+    return _build("cpu", _try(host, wish), "the GPU stays idle", host, wish)

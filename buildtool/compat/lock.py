@@ -16,6 +16,7 @@ import msgspec
 
 from buildtool.compat.model import PLAN_SCHEMA, Plan
 from buildtool.errors import LockFileError, StorageError
+from buildtool.shell import here, quote
 
 LOCK_NAME = "gpubuild.lock"
 LOCK_SCHEMA = 1
@@ -28,6 +29,10 @@ class _Lock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schema: int
     digest: str
     plan: msgspec.Raw
+
+
+class _PlanHead(msgspec.Struct, frozen=True, kw_only=True):
+    schema: int
 
 
 def save_lock(plan: Plan, path: Path) -> None:
@@ -62,16 +67,17 @@ def load_lock(path: Path) -> Plan:
     Raises:
         LockFileError: it is missing, damaged, edited, or of a schema this version does not read.
     """
-    again = "Plan again: gpubuild plan --out " + str(path)
+    again = "Plan again: gpubuild plan --out " + quote(str(path), here())
     lock = _read(path, again)
     try:
+        schema = msgspec.json.decode(lock.plan, type=_PlanHead).schema
+        if schema != PLAN_SCHEMA:
+            what = f"The plan in {path} is of schema {schema}; this gpubuild reads {PLAN_SCHEMA}."
+            raise LockFileError(what, hint="Update gpubuild, or p" + again[1:] if schema > PLAN_SCHEMA else again)
         plan = msgspec.json.decode(lock.plan, type=Plan)
     except msgspec.MsgspecError as error:
         what = f"The lock file {path} holds no plan that this gpubuild reads."
         raise LockFileError(what, why=str(error), hint=again) from error
-    if plan.schema != PLAN_SCHEMA:
-        what = f"The plan in {path} is of schema {plan.schema}; this gpubuild reads {PLAN_SCHEMA}."
-        raise LockFileError(what, hint=again)
     if _digest(plan) != lock.digest:
         what = f"The lock file {path} was edited by hand."
         raise LockFileError(what, why="Its digest does not fit its plan.", hint=again)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from buildtool.compat import tables
 from buildtool.compat.case import BACKENDS, Case
 from buildtool.compat.conflict import Fact
+from buildtool.compat.model import Request
 from buildtool.compat.rules import (
     BACKEND,
     COMPILER,
@@ -25,11 +28,22 @@ from buildtool.compat.rules import (
 )
 from buildtool.compat.targets import Target
 from buildtool.probe.model import Host
+from buildtool.shell import command_line
 
 NAMES = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "cpu": "CPU"}
 MOST_OFFERS = 5
 FIXED = frozenset({NEED, LIBC, KNOWN, KERNELS, KNOWN_BAD})  # nothing the user can change here and now
 OFFERS_PER_BACKEND = 3
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that has to be installed first: in words, and the command for it; one of the two may be ""."""
+
+    words: str = ""
+    command: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.words} ({self.command})" if self.words and self.command else self.words or self.command
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,13 +53,18 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         title: what it is, such as ``CUDA 12.9``.
         command: the command that plans it.
         lost: what one gives up.
-        first: what has to be installed before.
+        steps: what has to be installed before.
     """
 
     title: str
     command: str
     lost: str = ""
-    first: str = ""
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def first(self) -> str:
+        """What has to be installed before, in one line."""
+        return ", ".join(map(str, self.steps))
 
     @property
     def words(self) -> str:
@@ -98,9 +117,9 @@ def _offer(case: Case, one: Candidate) -> Offer:
     kept = tuple(target for target in case.targets if target_fact(target) not in one.broken)
     return Offer(
         title=_title(one),
-        command=" ".join(_command(case, one, kept)),
+        command=command_line(_command(case, one, kept), case.host.os.system),
         lost=_lost(case, one, kept),
-        first=_first(case, one),
+        steps=tuple(_first(case, one)),
     )
 
 
@@ -116,18 +135,17 @@ def _title(one: Candidate) -> str:
 def _command(case: Case, one: Candidate, kept: tuple[Target, ...]) -> list[str]:
     words = ["gpubuild", "plan", "--backend", one.backend]
     if kept and one.backend not in {"vulkan", "cpu"}:
-        words += ["--target", f'"{";".join(map(str, kept))}"' if len(kept) > 1 else str(kept[0])]
+        words += ["--target", ";".join(map(str, kept))]
     if case.toolkit is not None and one.option is not None and one.option.kind in {"cuda", "rocm"}:
         wish = str(case.toolkit) if TOOLKIT not in one.broken else f"{one.option.kind}=={_release(one)}.*"
-        words += ["--toolkit", f'"{wish}"']
-    return words + _kept_wishes(case)
+        words += ["--toolkit", wish]
+    return words + (["--base", "recipe"] if case.base else []) + other_wishes(case.request)
 
 
-def _kept_wishes(case: Case) -> list[str]:
-    asked = case.request
-    words = ["--base", "recipe"] if case.base else []
-    words += ["--recipe", asked.recipe] if asked.recipe != "llama.cpp" else []
-    words += ["--source", f'"{asked.source}"'] if asked.source else []
+def other_wishes(asked: Request) -> list[str]:
+    """Return the options of a wish that say nothing about backend, targets or toolkit."""
+    words = ["--recipe", asked.recipe] if asked.recipe != "llama.cpp" else []
+    words += ["--source", asked.source] if asked.source else []
     words += ["--profile", asked.profile] if asked.profile != "portable" else []
     return words + (["--runtime", asked.runtime] if asked.runtime != "pip" else [])
 
@@ -147,41 +165,44 @@ def _lost(case: Case, one: Candidate, kept: tuple[Target, ...]) -> str:
     return ", ".join(lost)
 
 
-def _first(case: Case, one: Candidate) -> str:
-    steps: list[str] = []
+def _first(case: Case, one: Candidate) -> Iterator[Step]:
     option = one.option
     if HERE in one.broken and option is not None and option.place is not None:
-        steps.append(_install_step(case, one, option.place))
+        yield _install_step(case, one, option.place)
     if COMPILER in one.broken:
-        steps.append(_compiler_step(case, one))
+        yield _compiler_step(case, one)
     if DRIVER in one.broken and option is not None:
         rule = tables.cuda_drivers().get(option.release.major)
         oldest = (rule.windows if case.host.os.system == "windows" else rule.linux) if rule else "a newer one"
-        steps.append(f"update the NVIDIA driver to {oldest} or newer")
-    return ", ".join(steps)
+        yield Step(words=f"update the NVIDIA driver to {oldest} or newer")
 
 
-def _install_step(case: Case, one: Candidate, place: tables.Place) -> str:
+def _install_step(case: Case, one: Candidate, place: tables.Place) -> Step:
     if place.kind == "vulkan":
         row = next((row for row in tables.package_names() if case.host.os.id in row.os), None)
-        return row.vulkan if row is not None else f"install the Vulkan SDK of {place.where}"
-    command = f" ({place.command})" if place.command else ""
-    return f"install {_title(one)} from {place.where}{command}"
+        return Step(command=row.vulkan) if row is not None else Step(words=f"install the Vulkan SDK of {place.where}")
+    return Step(words=f"install {_title(one)} from {place.where}", command=place.command)
 
 
-def _compiler_step(case: Case, one: Candidate) -> str:
+def _compiler_step(case: Case, one: Candidate) -> Step:
     row = one.option.cuda if one.option is not None else None
     if row is None:
-        return "install a newer C++ compiler"
+        return Step(words="install a newer C++ compiler")
     oldest = max(row.gcc[0], *(need.at_least for need in compiler_needs(case, one.source, "gcc")))
     name = f"GCC {oldest}" if oldest == row.gcc[1] else f"GCC {oldest} to {row.gcc[1]}"
-    return f"install {name}{gcc_command(case.host, oldest, row.gcc[1])}"
+    return Step(words=f"install {name}", command=gcc_command(case.host, oldest, row.gcc[1]))
+
+
+def any_compiler_step(host: Host) -> Step:
+    """Return what installs a C++ compiler on a machine that has none."""
+    row = next((one for one in tables.package_names() if (host.os.id or host.os.system) in one.os), None)
+    return Step(command=row.cxx) if row is not None else Step(words="install g++ (with gcc), or clang++ (with clang)")
 
 
 def gcc_command(host: Host, oldest: int, newest: int) -> str:
-    """Return, in brackets, what installs the newest GCC of a span here; "" where no package is known."""
+    """Return what installs the newest GCC of a span here; "" where no package is known."""
     for row in tables.compiler_packages():
         fitting = [major for major in row.gcc if oldest <= major <= newest]
         if (row.os, row.os_version) == (host.os.id, host.os.version) and fitting:
-            return f" ({row.command.format(major=max(fitting))})"
+            return row.command.format(major=max(fitting))
     return ""

@@ -8,7 +8,7 @@ from buildtool.compat import tables
 from buildtool.compat.case import Case
 from buildtool.compat.conflict import Fact, smallest_conflict
 from buildtool.compat.known_bad import refusing, within
-from buildtool.compat.offers import NAMES, nearest
+from buildtool.compat.offers import NAMES, Step, any_compiler_step, nearest
 from buildtool.compat.options import options_for
 from buildtool.compat.rules import (
     COMPILER,
@@ -33,11 +33,22 @@ from buildtool.errors import GpubuildError, IncompatibleError, MissingToolError,
 INSTALLABLE = frozenset({HERE, COMPILER})
 
 
+class InstallFirstError(MissingToolError):
+    """It can be built once something is installed; `steps` tells what, for the nearest plan."""
+
+    def __init__(
+        self, what: str, *, steps: tuple[Step, ...], why: str = "", hint: str = "", details: tuple[str, ...] = ()
+    ) -> None:
+        """Keep the steps beside the words."""
+        super().__init__(what, why=why, hint=hint, details=details)
+        self.steps = steps
+
+
 def refuse(case: Case, tried: tuple[Candidate, ...]) -> GpubuildError:
     """Return the error for a case in which every candidate breaks a fact.
 
     Returns:
-        MissingToolError when installing something is enough, IncompatibleError when a wish has to change.
+        InstallFirstError when installing something is enough, IncompatibleError when a wish has to change.
     """
     if not case.compilers:
         return _no_compiler(case)
@@ -53,7 +64,9 @@ def refuse(case: Case, tried: tuple[Candidate, ...]) -> GpubuildError:
     why = _why(case, smallest_conflict(own), tried)
     within = [facts for facts in own if facts <= INSTALLABLE]
     if within:
-        return MissingToolError(_missing_words(case, min(within, key=_count)), why=why, hint=hint, details=details)
+        what = _missing_words(case, min(within, key=_count))
+        steps = offers[0].steps if offers else ()
+        return InstallFirstError(what, steps=steps, why=why, hint=hint, details=details)
     return IncompatibleError(f"{_wish_words(case)} cannot be built.", why=why, hint=hint, details=details)
 
 
@@ -244,11 +257,10 @@ def _driver_words(case: Case) -> str:
 
 
 def _no_compiler(case: Case) -> MissingToolError:
-    identity = case.host.os.id or case.host.os.system
-    row = next((one for one in tables.package_names() if identity in one.os), None)
-    hint = row.cxx if row is not None else "Install a C++ compiler: g++ (with gcc), or clang++ (with clang)."
+    step = any_compiler_step(case.host)
     what = "No C++ compiler was found on this machine."
-    return MissingToolError(what, why="llama.cpp is C++, and nvcc needs a host compiler too.", hint=hint)
+    why = "llama.cpp is C++, and nvcc needs a host compiler too."
+    return InstallFirstError(what, steps=(step,), why=why, hint=str(step))
 
 
 def _unknown_toolkit(case: Case) -> UnknownNameError | None:

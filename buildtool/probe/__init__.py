@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from buildtool.probe.survey import detect
+from buildtool.probe.survey import detect, detect_recorded
 
-__all__ = ["detect"]
+__all__ = ["detect", "detect_recorded"]

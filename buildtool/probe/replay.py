@@ -58,9 +58,7 @@ def read_recording(path: Path) -> str:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         what = f"The recording {path} cannot be read."
-        raise InvalidInputError(
-            what, why=error.strerror or str(error), hint="Check the path after --replay TOOL=."
-        ) from error
+        raise InvalidInputError(what, why=error.strerror or str(error), hint="Check the path.") from error
     if len(data) > MAX_BYTES:
         what = f"The recording {path} is larger than {MAX_BYTES >> 20} MiB."
         raise InvalidInputError(what, hint="No GPU tool prints that much; is it the right file?")

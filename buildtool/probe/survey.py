@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from buildtool.probe.compilers import host_compilers
 from buildtool.probe.gather import gather
 from buildtool.probe.machine import LocalMachine, Machine
@@ -83,6 +85,31 @@ def detect(
             *(text for part in parts for text in part.warnings),
             *(f"The search for {name} {why}." for name, why in failures.items()),
         ),
+    )
+
+
+def detect_recorded(path: Path, replays: Mapping[str, Path] | None = None) -> Host:
+    """Describe the machine that a file holds; recordings replace its GPUs, their drivers and toolkits.
+
+    Args:
+        path: what ``gpubuild detect --json`` printed there.
+        replays: tool name (see `buildtool.probe.replay.TOOLS`) to a recorded output.
+
+    Raises:
+        UnknownNameError: a tool nobody knows.
+        InvalidInputError: a file that cannot be read.
+    """
+    from buildtool.probe.recorded import load_host
+
+    host = load_host(path)
+    if not replays:
+        return host
+    recorded = _recorded(LocalMachine(), replays)
+    gpus = _replayed(recorded, declared=False)
+    kept = (one for one in host.toolkits if one.kind not in recorded.toolkits)
+    replaced = (one for part in recorded.toolkits.values() for one in part)
+    return msgspec.structs.replace(
+        host, devices=gpus.devices, drivers=gpus.drivers, toolkits=(*kept, *replaced), warnings=gpus.warnings
     )
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from buildtool.cli import request as ask
@@ -65,6 +66,19 @@ def test_a_misspelt_choice_says_what_was_meant(option: str, value: str, meant: s
 def test_a_lock_file_and_a_wish_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="--target"):
         ask.make_plan(ask.Wish(target=["sm_90"]), tmp_path / "gpubuild.lock")
+
+
+def test_a_lock_file_and_another_machine_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="--host"):
+        ask.make_plan(ask.Wish(), tmp_path / "gpubuild.lock", tmp_path / "host.json")
+
+
+def test_plan_thinks_for_the_machine_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_bytes(msgspec.json.encode(HOST))
+    planned = gpubuild("plan", "--host", "host.json", "--target", "sm_90", "--json", cwd=tmp_path)
+    assert json.loads(planned.stdout)["host_compiler"]["cxx"] == "/usr/bin/g++"
+    answer = gpubuild("plan", "--host", "host.json", "--why-not", "cuda<12", "--json", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
 
 
 def test_plan_writes_a_lock_file_that_plan_reads(tmp_path: Path) -> None:

