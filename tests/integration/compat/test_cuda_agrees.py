@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from buildtool.compat import tables
 pytestmark = pytest.mark.toolchain
 
 ROOTS = [Path(root) for root in (os.environ.get("CUDA_PATH", ""), "/usr/local/cuda") if root]
+READER = Path(__file__).parents[3] / "tools" / "update_cuda_toolkits.py"
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +35,27 @@ def row(root: Path) -> tables.CudaToolkit:
     return next(row for row in tables.cuda_toolkits() if row.version == release[1])
 
 
-def test_ptxas_knows_the_targets_of_the_table(root: Path, row: tables.CudaToolkit) -> None:
-    text = subprocess.run([root / "bin" / "ptxas", "--help"], capture_output=True, text=True, check=True).stdout
-    names = text.partition("--gpu-name")[2].partition("Default value")[0]
-    assert set(re.findall(r"'(sm_\w+)'", names)) == set(row.targets)
+@pytest.fixture(scope="module")
+def facts(root: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("update_cuda_toolkits", READER)
+    assert spec is not None
+    assert spec.loader is not None
+    reader = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reader)
+    headers = root / "include" / "crt"
+    return reader.read_facts(root / "bin" / "ptxas", headers / "host_config.h", headers / "math_functions.h")
 
 
-def test_host_config_accepts_the_compilers_of_the_table(root: Path, row: tables.CudaToolkit) -> None:
-    text = (root / "include" / "crt" / "host_config.h").read_text("utf-8")
-    newest_gcc = re.search(r"#if __GNUC__ > (\d+)", text)
-    newest_clang = re.search(r"__clang_major__ >= (\d+)", text)
-    assert newest_gcc is not None
-    assert newest_clang is not None
-    assert (row.gcc[1], row.clang[1]) == (int(newest_gcc[1]), int(newest_clang[1]) - 1)
+def test_the_installed_toolkit_says_what_the_table_says(row: tables.CudaToolkit, facts: Any) -> None:
+    assert set(facts.targets) == set(row.targets)
+    assert (facts.gcc, facts.clang, facts.msc) == (row.gcc[1], row.clang[1], row.msc)
+    assert facts.ptx == row.ptx
+
+
+def test_its_headers_stand_the_c_library_of_the_table_or_a_newer_one(row: tables.CudaToolkit, facts: Any) -> None:
+    """A distribution may have repaired them, so they may stand more, never less."""
+    order = ["2.40", "2.41", ""]
+    assert order.index(facts.glibc_max) >= order.index(row.glibc_max)
 
 
 def test_ptx_of_the_table_is_what_ptxas_takes(root: Path, row: tables.CudaToolkit, tmp_path: Path) -> None:
