@@ -143,3 +143,10 @@ class ProcessError(BuildError):
 
     kind = "process"
     exit_code = 9
+
+
+class InputEndedError(GpubuildError):
+    """A question was asked, and nobody was there to answer it."""
+
+    kind = "input-ended"
+    exit_code = 17

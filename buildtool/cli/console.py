@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,11 @@ from buildtool.errors import GpubuildError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def may_colour() -> bool:
+    """Say whether the user lets us colour at all: not with ``NO_COLOR`` (no-color.org) or on a terminal without."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def stdout_console() -> Console:
@@ -38,7 +44,7 @@ def print_error(error: GpubuildError, *, as_json: bool) -> None:
     if as_json:
         print_json({"error": error.as_dict()})
         return
-    bold, red, end = ("\x1b[1m", "\x1b[31m", "\x1b[0m") if sys.stderr.isatty() else ("", "", "")
+    bold, red, end = ("\x1b[1m", "\x1b[31m", "\x1b[0m") if sys.stderr.isatty() and may_colour() else ("", "", "")
     lines = [f"{bold}{red}error:{end} {bold}{error.what}{end}"]
     lines += [f"  | {detail}" for detail in error.details]
     if error.why:

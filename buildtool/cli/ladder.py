@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from buildtool.codeobj.model import FileVerdict, Inspection
+    from buildtool.compat.guide import Script
     from buildtool.compat.ladder import Rung, Served
     from buildtool.compat.model import Request
     from buildtool.compat.targets import Target
@@ -21,14 +22,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 LABEL = 22
-TITLES = {
-    "served": "already served",
-    "override": "override",
-    "retarget": "retarget",
-    "recompile": "recompile",
-    "vulkan": "Vulkan",
-    "cpu": "CPU",
-}
+COLUMNS = (14, 8, 24, 25)
 
 
 def show_ladders(request: Request, host: Host, have: Path | None, *, as_json: bool) -> None:
@@ -78,6 +72,7 @@ def _best(held: Inspection, target: str) -> FileVerdict | None:
 def render(target: Target, rungs: Sequence[Rung]) -> Iterator[str]:
     """Lay a ladder out in lines of at most 80 columns, the chosen rung marked."""
     from buildtool.compat.devices import products_of
+    from buildtool.compat.guide import TITLES
     from buildtool.compat.ladder import choose
 
     products = products_of(target)
@@ -91,6 +86,51 @@ def render(target: Target, rungs: Sequence[Rung]) -> Iterator[str]:
             yield from _lines("     cost", rung.cost)
             yield from _lines("     risk", rung.risk)
             yield from _lines("     command", rung.command)
+
+
+def table(rungs: Sequence[Rung], chosen: Rung) -> Iterator[str]:
+    """Lay a ladder out as a table of at most 80 columns: a row for each way, its reason below it."""
+    from buildtool.compat.guide import TITLES
+
+    yield typer.style(_row("", ("way", "works", "cost", "risk")), bold=True)
+    for number, rung in enumerate(rungs, start=1):
+        dead = rung.state == "no"
+        words = (TITLES[rung.step], rung.state, "-" if dead else rung.cost, "-" if dead else rung.risk)
+        cells = [textwrap.wrap(text, width) for text, width in zip(words, COLUMNS, strict=True)]
+        for line in range(max(map(len, cells))):
+            mark = f"{'>' if rung is chosen else ' '}{number:>2}" if line == 0 else ""
+            text = _row(mark, tuple(cell[line] if line < len(cell) else "" for cell in cells))
+            yield typer.style(text, bold=True) if rung is chosen else text
+        yield from _indented(rung.reason, " " * 7)
+    yield ""
+    yield "first: after an installation; unproved: it may work; not yet: no command for it"
+
+
+def _row(mark: str, cells: tuple[str, ...]) -> str:
+    return (f"{mark:<5}" + " ".join(cell.ljust(width) for cell, width in zip(cells, COLUMNS, strict=True))).rstrip()
+
+
+def _indented(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def script_lines(rung: Rung, steps: Script, system: str) -> Iterator[str]:
+    """Lay out what a way comes to; a command stands on a line of its own, however long it is."""
+    from buildtool.compat.guide import TITLES
+
+    yield f"Way: {TITLES[rung.step]}"
+    if steps.first:
+        yield f"First, as {'administrator' if system == 'windows' else 'root'}:"
+        for step in steps.first:
+            yield from _indented(step.words, "  # ")
+            yield from (f"  {step.command}" for _ in range(bool(step.command)))
+        yield "Then:"
+    if steps.by_hand:
+        yield "In your own shell:"
+        yield from (f"  {line}" for line in steps.by_hand)
+    yield from (f"  {line}" for line in steps.lines(system))
+    for note in steps.notes:
+        yield from _indented(note, "")
 
 
 def _lines(label: str, text: str, *, bold: bool = False) -> Iterator[str]:

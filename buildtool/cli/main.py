@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from buildtool import __version__
-from buildtool.cli.console import print_error
+from buildtool.cli.console import may_colour, print_error
 from buildtool.errors import GpubuildError
 
 INTERRUPTED = 130
@@ -18,7 +18,8 @@ app = typer.Typer(
     name="gpubuild",
     help="From any GPU, on any machine, to a verified llama.cpp backend for exactly that GPU.",
     epilog=(
-        "Start with: [bold]gpubuild detect[/bold], then [bold]gpubuild plan[/bold], then [bold]gpubuild compile[/bold]."
+        "Start with: [bold]gpubuild wizard[/bold]; or [bold]gpubuild detect[/bold], then "
+        "[bold]gpubuild plan[/bold], then [bold]gpubuild compile[/bold]."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -36,11 +37,13 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options that stand before the command."""
+    context.color = None if may_colour() else False
 
 
 def main() -> None:
@@ -105,6 +108,11 @@ from buildtool.cli.plan import EPILOG as PLAN_EPILOG  # noqa: E402
 from buildtool.cli.plan import plan  # noqa: E402
 
 app.command("plan", epilog=PLAN_EPILOG)(plan)
+
+from buildtool.cli.wizard import EPILOG as WIZARD_EPILOG  # noqa: E402
+from buildtool.cli.wizard import wizard  # noqa: E402
+
+app.command("wizard", epilog=WIZARD_EPILOG)(wizard)
 
 from buildtool.cli.compile import EPILOG as COMPILE_EPILOG  # noqa: E402
 from buildtool.cli.compile import compile_command  # noqa: E402

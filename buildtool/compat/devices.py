@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from buildtool.compat import tables
-from buildtool.compat.targets import Target, parse_target
+from buildtool.compat.targets import Target, parse_target, parse_targets, split_list
 from buildtool.compat.versions import suggest
 from buildtool.errors import UnknownNameError
 
@@ -15,6 +15,7 @@ BRANDS = frozenset({
     "graphics", "gpu", "igpu", "laptop", "mobile", "oem", "super", "ti",
 })  # fmt: skip
 _WORD = re.compile(r"\d+x*[a-z]?(?![a-z0-9])|\d+x+|\d+|[a-z]+")
+_LIKE_TARGET = re.compile(r"(?:gfx|sm_?|compute_?)\d", re.IGNORECASE)
 
 
 def device_target(name: str) -> Target:
@@ -38,6 +39,21 @@ def device_target(name: str) -> Target:
     if len(best) == 1:
         return parse_target(next(iter(best)))[0]
     raise _unclear(name, best)
+
+
+def card_targets(name: str) -> tuple[Target, ...]:
+    """Return the targets of a card's name, or those that are named as such: ``gfx1032``, ``sm_80;sm_90``.
+
+    Raises:
+        UnknownNameError: nobody knows such a card or target.
+    """
+    return parse_targets(split_list([name])) if is_target(name) else (device_target(name),)
+
+
+def is_target(name: str) -> bool:
+    """Whether somebody wrote targets where a card is asked for: ``gfx1032``, ``sm_80;sm_90``."""
+    words = split_list([name])
+    return bool(words) and all(_LIKE_TARGET.match(word) for word in words)
 
 
 def products_of(target: Target) -> str:

@@ -50,6 +50,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         command: what does it, or proves it; "" where nothing does.
         first: what has to be installed before.
         argv: the gpubuild command that builds it, once that is done; () where none does.
+        path: the binary that was read, for the first rung.
     """
 
     step: Way
@@ -60,6 +61,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     command: str = ""
     first: tuple[Step, ...] = ()
     argv: tuple[str, ...] = ()
+    path: str = ""
 
 
 def ladder(
@@ -74,7 +76,7 @@ def ladder(
         served: the verdict on a binary that is there already; None when none was read.
     """
     wish = request if request is not None else Request()
-    rungs = [_served(target, served)]
+    rungs = [_served(target, host, served)]
     if target.platform == "rocm":
         rungs += [_override(target, host, served), _retarget(target)]
     return (*rungs, *_builds((target,), host, wish))
@@ -102,7 +104,7 @@ def choose(rungs: Sequence[Rung]) -> Rung:
     return next(holding, rungs[-1])
 
 
-def _served(target: Target, served: Served | None) -> Rung:
+def _served(target: Target, host: Host, served: Served | None) -> Rung:
     if served is None:
         return Rung(
             step="served",
@@ -112,7 +114,9 @@ def _served(target: Target, served: Served | None) -> Rung:
         )
     states: dict[str, State] = {"yes": "yes", "only-if": "unproved", "no": "no"}
     state = states[served.answer]
-    return Rung(step="served", state=state, reason=f"{served.path}: {served.reason}")
+    command = command_line(("gpubuild", "inspect", served.path, "--for", str(target)), host.os.system)
+    reason = f"{served.path}: {served.reason}"
+    return Rung(step="served", state=state, reason=reason, command=command, path=served.path)
 
 
 def stand_in(target: Target) -> str:

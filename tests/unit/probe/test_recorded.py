@@ -13,7 +13,10 @@ from buildtool.errors import InvalidInputError
 from buildtool.probe import detect, detect_recorded
 from buildtool.probe.recorded import load_host
 
-CSV = "index, name, compute_cap, memory.total [MiB], driver_version\n0, NVIDIA H100 80GB HBM3, 9.0, 81559 MiB, 580.95.05\n"
+CSV = (
+    "index, name, compute_cap, memory.total [MiB], driver_version\n"
+    "0, NVIDIA H100 80GB HBM3, 9.0, 81559 MiB, 580.95.05\n"
+)
 NVCC = "Cuda compilation tools, release 12.4, V12.4.131\n"
 
 
