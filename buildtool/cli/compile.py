@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -112,5 +113,12 @@ def _report(plan: Plan, tree: BuildTree, wheels: tuple[Wheel, ...], reporter: Re
         typer.echo(wheel.path)
         reporter.note(f"  {wheel.bytes / 1e6:.1f} MB  {wheel.tag}  sha256 {wheel.sha256}")
     if wheels:
-        names = " ".join(Path(wheel.path).name for wheel in wheels)
-        reporter.note(f"Install: pip install {names}    Prove: gpubuild verify {names}")
+        files = shlex.join(_from_here(wheel.path) for wheel in wheels)
+        reporter.note(f"Install: pip install {files}")
+        reporter.note(f"Prove:   gpubuild verify {files}")
+
+
+def _from_here(path: str) -> str:
+    """Write a path as it is shortest from the current directory."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path

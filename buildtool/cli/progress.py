@@ -80,7 +80,8 @@ class Reporter:
     def note(self, text: str) -> None:
         """Print one line that stays."""
         if not self._quiet:
-            (self._progress.console if self._progress is not None else stderr_console()).print(text, markup=False)
+            console = self._progress.console if self._progress is not None else stderr_console()
+            console.print(text, markup=False, soft_wrap=True)  # names and commands stay whole, for copying
 
     def downloads(self) -> DownloadBar:
         """Return the view that the store's downloads report to."""
