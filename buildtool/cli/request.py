@@ -99,9 +99,9 @@ def make_request(wish: Wish) -> Request:
 
     cards = cast("list[str]", wish.get("for_device") or ())
     if cards:
-        from buildtool.compat.devices import device_target
+        from buildtool.compat.devices import card_targets
 
-        exact = tuple(str(device_target(card)) for card in cards)
+        exact = tuple(str(target) for card in cards for target in card_targets(card))
     else:
         exact = ()
     source = wish.get("source")

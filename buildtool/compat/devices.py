@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -14,7 +15,8 @@ BRANDS = frozenset({
     "amd", "nvidia", "radeon", "geforce", "tesla", "quadro", "instinct",
     "graphics", "gpu", "igpu", "laptop", "mobile", "oem", "super", "ti",
 })  # fmt: skip
-_WORD = re.compile(r"\d+x*[a-z]?(?![a-z0-9])|\d+x+|\d+|[a-z]+")
+# A number with "xx" for digits (tables only), with one letter that belongs to it (780M), by itself; or a word.
+_WORD = re.compile(r"\d+xx+(?![a-z0-9])|\d+[a-z]?(?![a-z0-9])|\d+|[a-z]+")
 _LIKE_TARGET = re.compile(r"(?:gfx|sm_?|compute_?)\d", re.IGNORECASE)
 
 
@@ -24,10 +26,10 @@ def device_target(name: str) -> Target:
     Raises:
         UnknownNameError: no card of that name is known, or several with different targets; names the candidates.
     """
-    exact = _by_pci_names(name)
+    wanted = _words(name)
+    exact = _by_pci_names(name, wanted)
     if exact is not None:
         return exact
-    wanted = _words(name)
     best: dict[str, str] = {}
     best_size = 0
     for target, product in _products():
@@ -63,11 +65,54 @@ def products_of(target: Target) -> str:
     return row.products if row is not None else ""
 
 
-def _by_pci_names(name: str) -> Target | None:
+def _by_pci_names(name: str, wanted: frozenset[str]) -> Target | None:
+    """Look a name up among the products of the PCI tables.
+
+    Raises:
+        UnknownNameError: products of several targets bear exactly this name, such as GT 1030.
+    """
     from buildtool.probe.chips import nvidia_product_chip
 
     chip = nvidia_product_chip(name)
-    return parse_target(chip.compute_capability)[0] if chip is not None else None
+    if chip is not None:
+        return parse_target(chip.compute_capability)[0]
+    # Only the first of several names in an entry bears AMD's "RX".
+    short = {"nvidia": wanted, "amd": wanted - {"rx"}}
+    left_out = {"nvidia": frozenset[str](), "amd": frozenset({"rx"})}
+    found = {
+        target: f"{product} ({code})"
+        for vendor, code, product in _pci_products()
+        if short[vendor] and short[vendor] == _words(product) - left_out[vendor]
+        and (target := _chip_target(vendor, code))
+    }  # fmt: skip
+    if len(found) > 1:
+        raise _unclear(name, found)
+    return parse_target(next(iter(found)))[0] if found else None
+
+
+def _chip_target(vendor: str, code: str) -> str:
+    """Return the target of a chip, "" where the tables have none for it."""
+    from buildtool.probe.chips import amd_chip, nvidia_chip
+
+    if vendor == "nvidia":
+        row = nvidia_chip(code)
+        name = f"sm_{row.compute_capability.replace('.', '')}" if row is not None else ""
+        return name if name in tables.nvidia_targets() else ""
+    chip = amd_chip(code)
+    return chip.arch if chip is not None and chip.arch in tables.amd_targets() else ""
+
+
+@functools.cache
+def _pci_products() -> tuple[tuple[str, str, str], ...]:
+    from buildtool.probe.chips import product_names
+
+    return product_names()
+
+
+@functools.cache
+def _pci_numbers() -> frozenset[str]:
+    """Return every number that a product of the PCI tables bears."""
+    return frozenset(number for _, _, product in _pci_products() for number in re.findall(r"\d+", product))
 
 
 def _products() -> Iterator[tuple[str, str]]:
@@ -90,7 +135,10 @@ def _spelled(products: str) -> Iterator[str]:
 
 
 def _words(name: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(name.lower())) - BRANDS
+    words = frozenset(_WORD.findall(name.lower())) - BRANDS
+    if words & {"gtx", "rtx"}:  # "1660S" is a 1660 Super
+        words = frozenset(re.sub(r"^(\d{4})s$", r"\1", word) for word in words)
+    return words
 
 
 def _fit(wanted: frozenset[str], product: frozenset[str]) -> int:
@@ -99,15 +147,21 @@ def _fit(wanted: frozenset[str], product: frozenset[str]) -> int:
         return 0
     shared = {word for word in product if any(_same(one, word) for one in wanted)}
     held = all(any(_same(one, word) for word in product) for one in wanted)
-    telling = any(len(word) > 2 or word.isdigit() for word in shared)  # noqa: PLR2004 - "rx" alone tells nothing
+    # "rx" alone tells nothing, nor does "jetson"
+    telling = any((len(word) > 2 or word.isdigit()) and word != "jetson" for word in shared)  # noqa: PLR2004
     return len(shared) if telling and (held or shared == product) else 0
 
 
 def _same(wanted: str, word: str) -> bool:
-    """Whether two words agree; ``5xx`` in a table stands for any such number."""
+    """Whether two words agree; ``5xx`` in a table stands for every such number that a product bears."""
     if re.fullmatch(r"\d+xx+", word):
-        return re.fullmatch(word.replace("x", r"\d"), wanted) is not None
+        return re.fullmatch(word.replace("x", r"\d"), wanted) is not None and wanted in _pci_numbers()
     return wanted == word
+
+
+def _short(name: str) -> str:
+    """Reduce a name to what tells cards apart: lower case, no brand, no spaces."""
+    return re.sub(r"\b(?:nvidia|geforce|amd|radeon|tesla|quadro)\b|\W", "", name.lower())
 
 
 def _unclear(name: str, found: dict[str, str]) -> UnknownNameError:
@@ -115,7 +169,9 @@ def _unclear(name: str, found: dict[str, str]) -> UnknownNameError:
         what = f"{name!r} can be several cards."
         details = tuple(f"{target}: {product}" for target, product in sorted(found.items()))
         return UnknownNameError(what, hint="Name the card in full, or its target: --target TARGET.", details=details)
-    near = suggest(name, {product for _, product in _products()})
+    known = {_short(product): product for _, product in _products() if "xx" not in product}
+    known |= {_short(product): product for _, _, product in _pci_products()}
+    near = [known[one] for one in suggest(_short(name), known, cutoff=0.66) if one != _short(name)]
     what = f"Nobody knows a card {name!r}."
     hint = f"Did you mean {' or '.join(near)}?" if near else "Name its target instead: --target sm_90 or gfx1032."
     return UnknownNameError(what, hint=hint)

@@ -127,7 +127,7 @@ def _unknown(text: str) -> UnknownNameError:
         near = suggest(word, known_amd())
     else:
         digits = re.sub(r"[^0-9af]", "", word.removeprefix("sm").removeprefix("compute"))
-        near = suggest(f"sm_{digits}", known_cuda())
+        near = [f"gfx{word}"] if f"gfx{word}" in known_amd() else suggest(f"sm_{digits}", known_cuda())
     what = f"Nobody knows a target {text!r}."
     hint = f"Did you mean {' or '.join(near)}?" if near else "Write it like sm_90 (NVIDIA) or gfx1032 (AMD)."
     return UnknownNameError(what, hint=hint)

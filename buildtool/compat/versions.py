@@ -120,6 +120,14 @@ def parse_wish(text: str) -> ToolkitWish:
     return ToolkitWish(kind, ",".join(parts))
 
 
-def suggest(word: str, known: Iterable[str]) -> list[str]:
-    """Return the known names nearest to a misspelt one, best first."""
-    return difflib.get_close_matches(word, sorted(known), n=3, cutoff=0.5)
+def suggest(word: str, known: Iterable[str], cutoff: float = 0.5) -> list[str]:
+    """Return the known names nearest to a misspelt one, best first; swapped letters are the nearest.
+
+    Args:
+        word: what was written.
+        known: every right name.
+        cutoff: how alike they must be, from 0 to 1.
+    """
+    near = difflib.get_close_matches(word, sorted(known), n=10, cutoff=cutoff)
+    swapped = [one for one in near if sorted(one) == sorted(word)]
+    return [*swapped, *(one for one in near if one not in swapped)][:3]

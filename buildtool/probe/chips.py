@@ -148,6 +148,21 @@ def nvidia_product_chip(name: str) -> NvidiaChip | None:
     return None
 
 
+def product_names() -> tuple[tuple[Vendor, str, str], ...]:
+    """Return every product of the PCI tables: vendor, the chip's code name, and one name of the product.
+
+    ``Navi 31 [Radeon RX 7900 XT/7900 XTX]`` are two; only the first of them bears the brand.
+    """
+    vendors: tuple[Vendor, ...] = ("nvidia", "amd")
+    return tuple(
+        (vendor, text.partition(" [")[0], name.strip())
+        for vendor in vendors
+        for text in _pci(vendor).values()
+        for name in text.partition(" [")[2].removesuffix("]").split("/")
+        if name.strip()
+    )
+
+
 def _product_names(text: str) -> tuple[tuple[str, ...], ...]:
     return tuple(_words(part) for part in text.partition(" [")[2].removesuffix("]").split(" / ") if part)
 
