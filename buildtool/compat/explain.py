@@ -9,7 +9,7 @@ from buildtool.compat.known_bad import bad_launchers, warnings
 from buildtool.compat.model import LAUNCHERS, Decision
 from buildtool.compat.options import ToolkitOption
 from buildtool.compat.recipes import OptionRow
-from buildtool.compat.rules import Candidate, base_targets, compiler_needs, nvcc_accepts
+from buildtool.compat.rules import Candidate, base_targets, compiler_needs, goes_with
 from buildtool.compat.targets import Target, cmake_cuda
 
 NAMED_TARGETS = 3
@@ -132,7 +132,7 @@ def _compiler(case: Case, chosen: Candidate) -> Decision:
         reason = f"the newest that nvcc {option.cuda.version} accepts ({compiler.family} {oldest} to {newest})"
         if compiler.family == "msvc":
             reason = f"nvcc {option.cuda.version} accepts it"
-        refused = [one for one in case.compilers if not nvcc_accepts(option.cuda, one)]
+        refused = [one for one in case.compilers if not goes_with(option, one)]
         if refused:
             reason += "; refused: " + ", ".join(f"{one.family} {one.version}" for one in refused)
         sources = (*option.cuda.source, *sources)

@@ -9,7 +9,7 @@ from buildtool.compat.model import Decision
 from buildtool.compat.options import ToolkitOption
 from buildtool.compat.tables import KnownBad
 from buildtool.compat.versions import Release, parse_wish
-from buildtool.probe.model import Host
+from buildtool.probe.model import Host, HostCompiler
 
 
 def find_bad(name: str) -> KnownBad:
@@ -51,6 +51,15 @@ def within(specifier: str, version: str | None) -> bool:
     """Whether a version as a machine reports it meets a specifier; what is no version meets none."""
     found = Release.read(version)
     return found is not None and parse_wish(f"cuda{specifier}").admits(str(found))
+
+
+def breaking(option: ToolkitOption, compiler: HostCompiler) -> KnownBad | None:
+    """Return the row by which nvcc fails with a host compiler that its headers accept, if there is one."""
+    if compiler.libstdcxx is None:
+        return None
+    rows = (row for row in tables.known_bad() if row.libstdcxx and _is_toolkit(row, option))
+    fits = (row for row in rows if within(row.clang, compiler.version) and within(row.libstdcxx, compiler.libstdcxx))
+    return next(fits, None)
 
 
 def bad_launchers(option: ToolkitOption | None, host: Host) -> frozenset[str]:

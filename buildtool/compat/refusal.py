@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable
 from buildtool.compat import tables
 from buildtool.compat.case import Case
 from buildtool.compat.conflict import Fact, smallest_conflict
-from buildtool.compat.known_bad import refusing, within
+from buildtool.compat.host_words import compiler_words, libc_words
+from buildtool.compat.known_bad import refusing
 from buildtool.compat.offers import NAMES, Step, any_compiler_step, nearest
 from buildtool.compat.options import options_for
 from buildtool.compat.rules import (
     COMPILER,
     DRIVER,
     HERE,
+    INSTALLABLE,
     KERNELS,
     KNOWN,
     KNOWN_BAD,
@@ -27,10 +29,7 @@ from buildtool.compat.rules import (
     toolkit_needs,
 )
 from buildtool.compat.targets import Target
-from buildtool.compat.versions import Release
 from buildtool.errors import GpubuildError, IncompatibleError, MissingToolError, UnknownNameError
-
-INSTALLABLE = frozenset({HERE, COMPILER})
 
 
 class InstallFirstError(MissingToolError):
@@ -114,7 +113,9 @@ def _fact_words(case: Case, fact: Fact, tried: tuple[Candidate, ...]) -> str:
     if target is not None:
         return target_words(case, target)
     if fact == COMPILER:
-        return _compiler_words(case, tried)
+        return compiler_words(case, tried)
+    if fact == LIBC:
+        return libc_words(case, tried)
     return _WORDS[fact](case)
 
 
@@ -211,43 +212,6 @@ def _here_words(case: Case) -> str:
     return words
 
 
-def _compiler_words(case: Case, tried: tuple[Candidate, ...]) -> str:
-    here = ", ".join(sorted(f"{one.family} {one.version}" for one in case.compilers))
-    rows = {
-        one.option.cuda.version: one.option.cuda
-        for one in tried
-        if one.option is not None and one.option.cuda is not None and one.broken <= INSTALLABLE
-    }
-    if not rows:
-        return f"No host compiler here fits (found: {here})."
-    spans: dict[tuple[int, int], list[Release]] = {}
-    for row in sorted(rows.values(), key=lambda row: row.release, reverse=True):
-        spans.setdefault(row.gcc, []).append(row.release)
-    limits = "; ".join(f"CUDA {_span(found)} gcc {gcc[0]} to {gcc[1]}" for gcc, found in spans.items())
-    return f"{limits}; found here: {here}."
-
-
-def _span(releases: list[Release]) -> str:
-    oldest, newest = min(releases), max(releases)
-    return f"{newest} accepts" if oldest == newest else f"{oldest} to {newest} accept"
-
-
-def _libc_words(case: Case) -> str:
-    libc = case.host.libc
-    if libc is not None and libc.name == "musl":
-        return "The CUDA toolkit needs glibc; this machine has musl."
-    version = libc.version if libc is not None else ""
-    fitting = [row for row in tables.cuda_toolkits() if not row.glibc_max or _at_most(version or "0", row.glibc_max)]
-    first = f"; CUDA {fitting[0].version} and newer do" if fitting else ""
-    seen = next((row for row in tables.known_bad() if row.glibc and within(row.glibc, version)), None)
-    words = f" (seen as: {seen.error})" if seen is not None else ""
-    return f"The headers of older CUDA toolkits do not compile with glibc {version}{first}{words}."
-
-
-def _at_most(version: str, newest: str) -> bool:
-    return Release.parse(version) <= Release.parse(newest)
-
-
 def _driver_words(case: Case) -> str:
     driver = case.driver
     if driver is None:
@@ -281,7 +245,6 @@ _WORDS: dict[Fact, Callable[[Case], str]] = {
     NEED: _need_words,
     HERE: _here_words,
     KNOWN: _known_words,
-    LIBC: _libc_words,
     KERNELS: _kernels_words,
     KNOWN_BAD: _known_bad_words,
     DRIVER: _driver_words,

@@ -10,7 +10,7 @@ import msgspec
 from buildtool.compat import tables
 from buildtool.compat.case import Case
 from buildtool.compat.conflict import Fact
-from buildtool.compat.known_bad import refusing
+from buildtool.compat.known_bad import breaking, refusing
 from buildtool.compat.model import Backend
 from buildtool.compat.options import ToolkitOption
 from buildtool.compat.recipes import NeedRow
@@ -31,6 +31,7 @@ LIBC = Fact("platform", "libc")
 KERNELS = Fact("law", "kernels")
 KNOWN_BAD = Fact("law", "known-bad")
 DRIVER = Fact("machine", "driver")
+INSTALLABLE = frozenset({HERE, COMPILER})  # what is missing can be installed
 
 
 @functools.cache
@@ -80,8 +81,7 @@ def ground_of(case: Case, source: SourceChoice) -> Ground:
 
 def judge(case: Case, ground: Ground, backend: Backend, option: ToolkitOption | None) -> Candidate:
     """Find every fact that rules this combination out, and the host compiler it would use."""
-    row = option.cuda if option is not None else None
-    compiler = next((one for one in ground.compilers if row is None or nvcc_accepts(row, one)), None)
+    compiler = next((one for one in ground.compilers if goes_with(option, one)), None)
     broken = set(_broken(case, ground, backend, option))
     if compiler is None:
         broken.add(COMPILER)
@@ -213,6 +213,13 @@ def accepted_compilers(case: Case, source: SourceChoice) -> tuple[HostCompiler, 
             key=lambda one: (families.index(one.family), [-n for n in Release.parse(one.version).numbers], one.cxx),
         )
     )
+
+
+def goes_with(option: ToolkitOption | None, compiler: HostCompiler) -> bool:
+    """Whether a toolkit's compiler works with a host compiler; only nvcc asks for certain ones."""
+    if option is None or option.cuda is None:
+        return True
+    return nvcc_accepts(option.cuda, compiler) and breaking(option, compiler) is None
 
 
 def nvcc_accepts(row: tables.CudaToolkit, compiler: HostCompiler) -> bool:

@@ -141,6 +141,8 @@ class KnownBad(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     systems: tuple[str, ...] = ()
     glibc: str = ""
     kernel: str = ""
+    clang: str = ""
+    libstdcxx: str = ""
     unpatched: bool = False
     launcher: str = ""
     option: str = ""

@@ -81,7 +81,21 @@ def _describe(machine: Machine, path: str) -> HostCompiler | None:
         is_clang, version = True, _ask(machine, path, "-dumpversion")
     if version is None:
         return None
-    return HostCompiler(family="clang" if is_clang else "gcc", version=version, cxx=path, cc=_c_sibling(machine, path))
+    return HostCompiler(
+        family="clang" if is_clang else "gcc",
+        version=version,
+        cxx=path,
+        cc=_c_sibling(machine, path),
+        libstdcxx=_libstdcxx(machine, path) if is_clang and machine.system == "linux" else None,
+    )
+
+
+def _libstdcxx(machine: Machine, path: str) -> str | None:
+    """Return the major of the GCC whose C++ library a clang takes: the newest that is installed, whatever g++ is."""
+    output = machine.run((path, "-v"), TIMEOUT_S)
+    text = output.text if output else ""
+    found = re.search(r"^Selected GCC installation: \S*/(\d{1,3})(?:\.[\d.]+)?/?$", text, re.MULTILINE)
+    return found[1] if found else None
 
 
 def _ask(machine: Machine, path: str, *options: str) -> str | None:

@@ -65,12 +65,16 @@ class ToolkitInstall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class HostCompiler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A C++ compiler with its C sibling. `family` names the front end."""
+    """A C++ compiler with its C sibling.
+
+    `family` names the front end; `libstdcxx` is the major version of GCC whose C++ library a clang on Linux takes.
+    """
 
     family: Literal["gcc", "clang", "msvc"]
     version: str
     cxx: str
     cc: str | None = None
+    libstdcxx: str | None = None
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -97,6 +97,32 @@ def clang(version: str) -> object:
     return answer
 
 
+TWO_LIBRARIES = """\
+Debian clang version 21.1.8 (14)
+Found candidate GCC installation: /usr/lib/gcc/x86_64-linux-gnu/15
+Found candidate GCC installation: /usr/lib/gcc/x86_64-linux-gnu/16
+Selected GCC installation: /usr/lib/gcc/x86_64-linux-gnu/16
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "library"),
+    [
+        (TWO_LIBRARIES, "16"),
+        ("clang version 18.1.8\nSelected GCC installation: /usr/lib/gcc/x86_64-redhat-linux/14.2.1\n", "14"),
+        ("clang version 18.1.8\nTarget: x86_64-pc-linux-gnu\n", None),
+        ("Selected GCC installation: /opt/cross\n", None),
+    ],
+)
+def test_a_clang_tells_whose_c_plus_plus_library_it_takes(said: str, library: str | None) -> None:
+    def answer(argv: tuple[str, ...]) -> Output:
+        return Output(returncode=0, text=said if "-v" in argv else "18.1.8")
+
+    machine = ImitatedMachine(programs={"/usr/bin/clang++": answer, "/usr/bin/g++": gcc("12.2.0")})
+    found, _ = compilers.host_compilers(machine)
+    assert [(one.family, one.libstdcxx) for one in found] == [("gcc", None), ("clang", library)]
+
+
 def test_compilers_are_ordered_and_distinct() -> None:
     machine = ImitatedMachine(
         programs={
