@@ -80,6 +80,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
         recipe=recipe, source=source, profile=profile, runtime=runtime,
     )  # fmt: skip
+    wanted = {"--ladder": ladder or have is not None, "--all": every, "--why-not": why_not is not None}
+    _check_modes(wanted, {"--lock": lock is not None, "--out": out is not None, "--explain": explain})
     if ladder or have is not None:
         from buildtool.cli.ladder import show_ladders
 
@@ -107,6 +109,24 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         typer.echo(f"\nWritten to {out}; run it with: gpubuild compile --lock {quote(str(out), here())}")
 
 
+def _check_modes(modes: dict[str, bool], plan_only: dict[str, bool]) -> None:
+    """Refuse options that would be left without effect.
+
+    Raises:
+        InvalidInputError: two questions at once, or an option of a single plan beside one.
+    """
+    from buildtool.errors import InvalidInputError
+
+    asked = [name for name, given in modes.items() if given]
+    beside = [name for name, given in plan_only.items() if given]
+    if len(asked) > 1:
+        what = f"{' and '.join(asked)} are different questions."
+        raise InvalidInputError(what, hint="Ask one at a time.")
+    if asked and beside:
+        what = f"{' and '.join(beside)} belongs to a single plan, {asked[0]} shows none."
+        raise InvalidInputError(what, hint=f"Leave {asked[0]} or {' and '.join(beside)} out.")
+
+
 def _list_all(given: wish.Wish, host: Host, *, as_json: bool) -> None:
     from buildtool.compat.engine import resolve_all
 
@@ -114,7 +134,7 @@ def _list_all(given: wish.Wish, host: Host, *, as_json: bool) -> None:
     if as_json:
         print_json(plans)
         return
-    typer.echo(f"{len(plans)} plans work here, best first:\n")
+    typer.echo(f"{len(plans)} plans work, best first:\n" if len(plans) > 1 else "1 plan works:\n")
     for number, one in enumerate(plans, start=1):
         for line in _wrapped(f"{number:>3} {one.backend}", summary(one), WIDTH):
             typer.echo(line)

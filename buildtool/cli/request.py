@@ -86,7 +86,7 @@ def make_request(wish: Wish) -> Request:
 
     Raises:
         UnknownNameError: a base, profile or runtime mode nobody knows.
-        InvalidInputError: a source path that does not exist.
+        InvalidInputError: a source path that does not exist, or an empty list of targets.
     """
     from buildtool.compat.model import Request
     from buildtool.compat.targets import split_list
@@ -95,7 +95,12 @@ def make_request(wish: Wish) -> Request:
         return str(wish.get(name) or default)
 
     def words(name: str) -> tuple[str, ...]:
-        return split_list(cast("list[str]", wish.get(name) or ()))
+        values = cast("list[str]", wish.get(name) or ())
+        found = split_list(values)
+        if values and not found:
+            what = f"--{name.replace('_', '-')} is empty."
+            raise InvalidInputError(what, hint="Name a target, such as sm_90 or gfx1032, or leave the option out.")
+        return found
 
     cards = cast("list[str]", wish.get("for_device") or ())
     if cards:

@@ -16,7 +16,9 @@ import msgspec
 from buildtool.compat.versions import Release
 from buildtool.errors import DataError
 
-Sources = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+Sources = Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1)], ...], msgspec.Meta(min_length=1)]
+Version = Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)*$")]
+VersionOrNone = Annotated[str, msgspec.Meta(pattern=r"^(\d+(\.\d+)*)?$")]
 RowT = TypeVar("RowT", bound="Row")
 TableT = TypeVar("TableT", bound=msgspec.Struct)
 
@@ -30,15 +32,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class CudaToolkit(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A minor release of the CUDA toolkit; the fields are described at the head of ``cuda_toolkits.toml``."""
 
-    version: str
+    version: Version
     targets: tuple[str, ...]
-    ptx: str
+    ptx: Version
     gcc: tuple[int, int]
     clang: tuple[int, int]
     msc: tuple[int, int] | None = None
-    glibc_max: str = ""
+    glibc_max: VersionOrNone = ""
     cxx: int
-    drivers: dict[str, str] = {}
+    drivers: dict[Version, Version] = {}
     verified: bool
 
     @property
@@ -51,8 +53,8 @@ class CudaMajorDriver(Row, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Oldest driver that runs device code (not PTX) of any minor release of one CUDA major."""
 
     major: int
-    linux: str
-    windows: str
+    linux: Version
+    windows: Version
 
 
 class NvidiaTarget(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,7 +80,7 @@ class AmdTarget(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     apu: bool
     linux_official: str
     windows: str
-    hsa_override: str = ""
+    hsa_override: VersionOrNone = ""
     retarget_from: str = ""
     systems: tuple[str, ...] = ()
     llvm_min: str = ""
@@ -87,19 +89,19 @@ class AmdTarget(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RocmRelease(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A ROCm release; the fields are described at the head of ``rocm_releases.toml``."""
 
-    version: str
-    llvm: str = ""
+    version: Version
+    llvm: VersionOrNone = ""
     rocblas: tuple[str, ...] = ()
     windows: tuple[str, ...] = ()
     kernel: str = ""
-    cmake_min: str = ""
+    cmake_min: VersionOrNone = ""
 
 
 class Place(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a toolkit can be had when it is not here; the fields are described in ``toolkit_places.toml``."""
 
     kind: Literal["cuda", "rocm", "vulkan"]
-    version: tuple[str, ...]
+    version: Annotated[tuple[Version, ...], msgspec.Meta(min_length=1)]
     os: str = ""
     os_version: str = ""
     where: str

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from buildtool.compat import tables
@@ -52,6 +54,7 @@ def test_a_good_row_is_read() -> None:
         (ROW + 'colour = "green"\n', "colour"),
         (ROW.replace("major = 13", 'major = "thirteen"'), "int"),
         ("not toml", "="),
+        (ROW.replace('source = ["a guide"]', 'source = [""]'), "length"),
     ],
 )
 def test_a_bad_row_is_refused_by_name(text: str, complaint: str) -> None:
@@ -59,6 +62,29 @@ def test_a_bad_row_is_refused_by_name(text: str, complaint: str) -> None:
         decode(text)
     assert "drivers.toml" in caught.value.what
     assert complaint in caught.value.why
+
+
+@pytest.mark.parametrize("version", ["thirteen", "13.x", "", "13.", " 13.0", "13.0-rc1", "v13", "13,0"])
+@pytest.mark.parametrize(
+    ("name", "kind", "old"),
+    [
+        ("cuda_toolkits.toml", tables._CudaToolkits, 'version = "13.0"'),
+        ("cuda_toolkits.toml", tables._CudaToolkits, 'ptx = "9.0"'),
+        ("cuda_drivers.toml", tables._CudaDrivers, 'linux = "450.80.02"'),
+        ("rocm_releases.toml", tables._RocmReleases, 'version = "7.0"'),
+        ("toolkit_places.toml", tables._Places, 'version = ["12.4"]'),
+    ],
+)
+def test_a_bad_version_in_a_row_is_refused_with_the_table_and_the_place(
+    version: str, name: str, kind: type[msgspec.Struct], old: str
+) -> None:
+    text = (DATA / name).read_text("utf-8")
+    assert old in text
+    bad = re.sub(r'"[^"]*"', f'"{version}"', old)
+    with pytest.raises(DataError) as caught:
+        tables.decode_table(text.replace(old, bad, 1), kind, name)
+    assert name in caught.value.what
+    assert "[" in caught.value.why, "the row is named"
 
 
 def test_toolkits_are_ordered_and_consistent() -> None:
