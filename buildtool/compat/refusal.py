@@ -222,8 +222,11 @@ def _driver_words(case: Case) -> str:
 
 def _no_compiler(case: Case) -> MissingToolError:
     step = any_compiler_step(case.host)
+    odd = ", ".join(sorted(one.cxx for one in case.host.host_compilers))
     what = "No C++ compiler was found on this machine."
     why = "llama.cpp is C++, and nvcc needs a host compiler too."
+    if odd:
+        what = f"No usable C++ compiler was found: {odd} tells no version, or has no C compiler beside it."
     return InstallFirstError(what, steps=(step,), why=why, hint=str(step))
 
 
