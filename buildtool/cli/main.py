@@ -90,6 +90,16 @@ from buildtool.cli.inspect import inspect  # noqa: E402
 
 app.command("inspect", epilog=INSPECT_EPILOG)(inspect)
 
+from buildtool.cli.thin import EPILOG as THIN_EPILOG  # noqa: E402
+from buildtool.cli.thin import thin  # noqa: E402
+
+app.command("thin", epilog=THIN_EPILOG)(thin)
+
+from buildtool.cli.retarget import EPILOG as RETARGET_EPILOG  # noqa: E402
+from buildtool.cli.retarget import retarget  # noqa: E402
+
+app.command("retarget", epilog=RETARGET_EPILOG)(retarget)
+
 from buildtool.cli.verify import EPILOG as VERIFY_EPILOG  # noqa: E402
 from buildtool.cli.verify import verify  # noqa: E402
 

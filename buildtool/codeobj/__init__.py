@@ -1,15 +1,17 @@
-"""Which device code is inside this binary, and for which target? Reads bytes; needs no vendor tool.
+"""Which device code is inside this binary, and for which target? Reads and rewrites bytes; needs no vendor tool.
 
 `inspect` takes a library, executable, object file, archive, wheel, package or directory. NVIDIA fat
 binaries and cubins, clang offload bundles (plain and compressed) and AMDGPU code objects are read on any
-host, whatever system the binary is for.
+host, whatever system the binary is for. `thin` and `retarget` write new files, never in place.
 """
 
 from __future__ import annotations
 
 from buildtool.codeobj.model import FileReport, FileVerdict, Image, Inspection, Problem, Verdict
 from buildtool.codeobj.reader import inspect, natural, targets_of
+from buildtool.codeobj.retarget import restore, retarget, verify
 from buildtool.codeobj.rules import judge, judge_file, will_run
+from buildtool.codeobj.thin import thin
 
 __all__ = [
     "FileReport",
@@ -22,6 +24,10 @@ __all__ = [
     "judge",
     "judge_file",
     "natural",
+    "restore",
+    "retarget",
     "targets_of",
+    "thin",
+    "verify",
     "will_run",
 ]

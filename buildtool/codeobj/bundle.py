@@ -65,8 +65,12 @@ def _next(view: View, start: int, end: int) -> int:
     return packed if packed >= 0 else plain
 
 
-def _directory(view: View, start: int) -> list[tuple[int, int, str, int]]:
-    """Return (offset, size, id, offset of the record) of every entry, offsets relative to the bundle."""
+def directory(view: View, start: int) -> list[tuple[int, int, str, int]]:
+    """Return (offset, size, id, offset of the record) of every entry, offsets relative to the bundle.
+
+    Raises:
+        DamagedError: it claims more than there is, or than any real bundle has.
+    """
     (count,) = unpack(view, start + len(MAGIC), COUNT)
     if count > MAX_ENTRIES:
         what = f"The offload bundle at {start:#x} claims {count} entries."
@@ -83,10 +87,16 @@ def _directory(view: View, start: int) -> list[tuple[int, int, str, int]]:
     return rows
 
 
+def entry_id(view: View, record: int) -> bytes:
+    """Return the id of the entry whose record starts at `record`, as it stands there."""
+    (*_, length) = unpack(view, record, ENTRY)
+    return read(view, record + ENTRY.size, min(length, MAX_ID))
+
+
 def _plain(view: View, start: int, end: int) -> tuple[int, list[Image]]:
-    rows = _directory(view, start)
-    directory = max((record + ENTRY.size + len(name) for *_, name, record in rows), default=len(MAGIC) + COUNT.size)
-    stop = start + max([directory, *(offset + size for offset, size, *_ in rows)])  # past itself, whatever it claims
+    rows = directory(view, start)
+    listed = max((record + ENTRY.size + len(name) for *_, name, record in rows), default=len(MAGIC) + COUNT.size)
+    stop = start + max([listed, *(offset + size for offset, size, *_ in rows)])  # past itself, whatever it claims
     if stop > end:
         what = f"The offload bundle at {start:#x} claims {stop - start} bytes; {end - start} are left."
         raise DamagedError(what)
@@ -163,7 +173,7 @@ def _compressed(view: View, start: int, end: int) -> tuple[int, list[Image]]:
         what = f"The compressed bundle at {start:#x} does not hold an offload bundle."
         raise DamagedError(what)
     found = []
-    for offset, size, name, record in _directory(BytesView(head), 0):
+    for offset, size, name, record in directory(BytesView(head), 0):
         if not size or name.startswith("host-"):
             continue
         if offset + size > header.unpacked:

@@ -22,6 +22,11 @@ SHT_SYMTAB = 2
 SHT_NOTE = 7
 SHT_DYNSYM = 11
 SHN_XINDEX = 0xFFFF
+PT_LOAD = 1
+PT_INTERP = 3
+PT_NOTE = 4
+PT_PHDR = 6
+SEGMENT = struct.Struct("<IIQQQQQQ")
 SYMBOL = struct.Struct("<IBBHQQ")
 
 
@@ -107,6 +112,34 @@ def sections(view: View, header: Header | None = None) -> list[Section]:
     if names_index < count and rows[names_index][1] != SHT_NOBITS:
         names = view.peek(rows[names_index][4], min(rows[names_index][5], MAX_NAMES))
     return [Section(text_at(names, row[0]), row[1], row[3], row[4], row[5], row[6], row[9]) for row in rows]
+
+
+class Segment(NamedTuple):
+    """One program header of a 64-bit little-endian file, as it stands there."""
+
+    type: int
+    flags: int
+    offset: int
+    address: int
+    physical: int
+    filesz: int
+    memsz: int
+    align: int
+
+
+def segments(view: View, header: Header) -> list[Segment]:
+    """Return the program headers of a 64-bit little-endian file.
+
+    Raises:
+        DamagedError: the table does not lie in the file, or its entries are of another size.
+    """
+    if not header.phnum or not header.phoff:
+        return []
+    if header.phentsize != SEGMENT.size:
+        what = f"The program headers' entries of {header.phentsize} bytes are of a wrong size."
+        raise DamagedError(what)
+    table = read(view, header.phoff, header.phnum * SEGMENT.size)
+    return [Segment(*row) for row in SEGMENT.iter_unpack(table)]
 
 
 class Symbol(NamedTuple):

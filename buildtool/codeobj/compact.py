@@ -1,0 +1,103 @@
+"""Where the containers of one section go when they shrink, and the records of the host code that point at them.
+
+The host code of a CUDA or HIP program finds its device code through small records: a magic number, a version, and the
+address of the container (``__fatBinC_Wrapper_t`` in CUDA's ``fatbinary_section.h``; ``__CudaFatBinaryWrapper`` in HIP's
+``hip_fatbin.cpp``). A container moves only when such a record is found for every container of its section; else all of
+them keep their places, and what is taken out leaves holes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from buildtool.codeobj.blocks import Block
+from buildtool.codeobj.output import Copy, Put
+from buildtool.codeobj.view import View, read
+
+WRAPPER_SECTIONS = frozenset({".nvFatBinSegment", ".nvFatBi", ".hipFatBinSegment", ".hipFatB"})
+MAGICS = (0x466243B1, 0x48495046)
+WRAPPER = struct.Struct("<IIQQ")
+POINTER = 8  # offset of the address in the record
+MAX_WRAPPERS = 64 << 20
+
+
+class Section(NamedTuple):
+    """A section with device code: its place in the file, its address, and its containers in order."""
+
+    name: str
+    offset: int
+    size: int
+    address: int
+    blocks: tuple[Block, ...]
+
+
+class Layout(NamedTuple):
+    """The new places of a section's containers.
+
+    Attributes:
+        section: the section.
+        starts: new offsets in the file, one per container, counted as if nothing before the section had moved.
+        size: bytes the section needs now.
+        moved: whether containers were brought together; else they keep their places and holes remain.
+        why: for people, why not.
+    """
+
+    section: Section
+    starts: tuple[int, ...]
+    size: int
+    moved: bool
+    why: str = ""
+
+    def new_address(self, address: int) -> int | None:
+        """Return where what stands at the start of a container is now; None for any other address."""
+        old = address - self.section.address + self.section.offset
+        for block, start in zip(self.section.blocks, self.starts, strict=True):
+            if block.start == old:
+                return start - self.section.offset + self.section.address
+        return None
+
+
+def records(view: View, address: int, offset: int, size: int) -> dict[int, int]:
+    """Return the records of one section: address of the pointer field -> offset of that field in the file."""
+    data = read(view, offset, min(size, MAX_WRAPPERS))
+    found = {}
+    for place in range(0, len(data) - WRAPPER.size + 1, 8):
+        if struct.unpack_from("<I", data, place)[0] in MAGICS:
+            found[address + place + POINTER] = offset + place + POINTER
+    return found
+
+
+def lay_out(section: Section, pointed: Iterable[int], why: str = "") -> Layout:
+    """Bring the containers of a section together, if the host code's records name every one of them.
+
+    Args:
+        section: with its containers.
+        pointed: the addresses that records of the host code hold.
+        why: a reason not to move anything, "" for none.
+    """
+    ends = {block.start - section.offset + section.address for block in section.blocks}
+    missing = ends - set(pointed)
+    if missing and not why:
+        why = f"the host code's record of {len(missing)} of {len(ends)} containers was not found"
+    if why:
+        return Layout(section, tuple(block.start for block in section.blocks), section.size, moved=False, why=why)
+    starts, position = [], section.offset
+    for block in section.blocks:
+        align = min(block.align, 1 << 12)
+        shift = block.start % align
+        position += (shift - position) % align
+        starts.append(position)
+        position += block.new_size
+    return Layout(section, tuple(starts), position - section.offset, moved=True)
+
+
+def filled(layout: Layout, shift: int) -> tuple[list[Copy], list[Put]]:
+    """Return the containers' bytes at their new places, `shift` bytes further down the file."""
+    copies, puts = [], []
+    for block, start in zip(layout.section.blocks, layout.starts, strict=True):
+        at = start - shift
+        copies += [Copy(at + copy.at, copy.source, copy.size) for copy in block.copies]
+        puts += [Put(at + put.at, put.data) for put in block.puts]
+    return copies, puts

@@ -1,0 +1,142 @@
+"""What becomes of one file when only some targets' device code stays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from buildtool.codeobj import blocks, compact, cut_elf, cut_pe, elf, names, output, scan
+from buildtool.codeobj.keep import Keep
+from buildtool.codeobj.model import Image
+from buildtool.codeobj.output import Copy, Output
+from buildtool.codeobj.view import View
+
+SHRINKING = frozenset({"fatbin", "offload-bundle", "ccob"})  # containers, and files that are nothing else
+HOST = frozenset({"elf", "pe"})
+LITTLE = (64, "<")
+ET_REL = 1
+
+
+class FilePlan(NamedTuple):
+    """What becomes of one file: `output` is None for one that is left out.
+
+    Attributes:
+        output: the new file.
+        found: targets it holds.
+        kept: images that stay.
+        note: what is special about it, for people.
+    """
+
+    output: Output | None
+    found: frozenset[str]
+    kept: int
+    note: str = ""
+
+
+def planned(view: View, name: str, keep: Keep | None, *, single: bool) -> FilePlan:
+    """Return what becomes of one file.
+
+    Args:
+        view: its bytes.
+        name: its relative name.
+        keep: which device code to keep; None for all of it.
+        single: it is all there is, and is never left out.
+
+    Raises:
+        DamagedError: it contradicts itself.
+    """
+    head = view.peek(0, scan.HEAD)
+    whole = output.whole(view.size)
+    kind = scan.file_format(head, name)
+    if not kind:
+        gone = keep is not None and not single and keep.drops_by_name(name)
+        return FilePlan(None if gone else whole, names.chips_of(name) if gone else frozenset(), 0)
+    kind, found = scan.images(view, kind, name)
+    images = list(found)
+    targets = frozenset(image.target for image in images if image.target)
+    if keep is None or not images:
+        return FilePlan(whole, targets, len(images))
+    if not keep.serves(images):
+        return FilePlan(None if _of_a_target(kind) and not single else whole, targets, 0)
+    if kind in HOST or kind in SHRINKING:
+        return (_host if kind in HOST else _bare)(view, kind, images, keep, targets)
+    kept = len(keep.choose(images))
+    return FilePlan(whole, targets, kept, f"a {kind} is kept whole" if kept < len(images) else "")
+
+
+def _of_a_target(kind: str) -> bool:
+    """Tell whether files of this format are device code and nothing else."""
+    return kind not in HOST and kind not in {"coff", "kpack", "spirv"}
+
+
+def _bare(view: View, _kind: str, images: list[Image], keep: Keep, targets: frozenset[str]) -> FilePlan:
+    copies: list[Copy] = []
+    puts: list[output.Put] = []
+    position = kept = 0
+    for group in blocks.containers(images).values():
+        block = blocks.thinned(view, group, keep)
+        position += -position % block.align
+        copies += [Copy(position + copy.at, copy.source, copy.size) for copy in block.copies]
+        puts += [output.Put(position + put.at, put.data) for put in block.puts]
+        position += block.new_size
+        kept += block.images
+    return FilePlan(Output(position, tuple(copies), tuple(puts)), targets, kept)
+
+
+def _host(view: View, kind: str, images: list[Image], keep: Keep, targets: frozenset[str]) -> FilePlan:
+    shrinking = [image for image in images if image.container in SHRINKING]
+    made = {start: blocks.thinned(view, group, keep) for start, group in blocks.containers(shrinking).items()}
+    kept = sum(block.images for block in made.values()) + len(images) - len(shrinking)
+    sections, loose, why = _sections(view, kind, shrinking, made)
+    freed = sum(block.size - block.new_size for block in made.values())
+    if not freed:
+        return FilePlan(output.whole(view.size), targets, kept)
+    if loose:
+        return FilePlan(_with_holes(view.size, list(made.values())), targets, kept, f"holes only: {why}")
+    if kind == "elf":
+        result, layouts = cut_elf.cut(view, elf.parse_header(view.peek(0, 64)), sections)
+    else:
+        result, layouts = cut_pe.cut(view, sections)
+    still = [f"holes only in {layout.section.name}: {layout.why}" for layout in layouts if not layout.moved]
+    if not still and view.size - result.size < freed // 2:
+        still = ["holes only: the file's layout leaves no way to shorten it"]
+    return FilePlan(result, targets, kept, "; ".join(still))
+
+
+def _sections(
+    view: View, kind: str, images: list[Image], made: dict[int, blocks.Block]
+) -> tuple[list[compact.Section], bool, str]:
+    """Return the sections with containers, or why the file cannot be cut at all."""
+    if any(image.section is None for image in images):
+        return [], True, "the device code lies in plain data, not in a section of its own"
+    rows: list[tuple[str, int, int, int]]
+    if kind == "elf":
+        header = elf.parse_header(view.peek(0, 64))
+        if (header.bits, header.order) != LITTLE or header.type == ET_REL:
+            return [], True, "only linked 64-bit little-endian files are cut"
+        rows = [
+            (row.name, row.offset, row.size, row.address)
+            for row in elf.sections(view, header)
+            if row.type != elf.SHT_NOBITS
+        ]
+    else:
+        rows = [(row.name, row.raw, row.raw_size, row.address) for row in cut_pe.parse(view)[1]]
+    sections: list[compact.Section] = []
+    for name, offset, size, address in sorted(rows, key=lambda row: row[1]):
+        inside = tuple(block for start, block in sorted(made.items()) if offset <= start < offset + size)
+        if inside and (not sections or sections[-1].offset + sections[-1].size <= offset):
+            sections.append(compact.Section(name, offset, size, address, inside))
+    return sections, False, ""
+
+
+def _with_holes(size: int, made: list[blocks.Block]) -> Output:
+    """Return a file of the same length whose containers shrank where they are."""
+    copies: list[Copy] = []
+    puts: list[output.Put] = []
+    position = 0
+    for block in sorted(made):
+        copies.append(Copy(position, position, max(0, block.start - position)))
+        copies += [Copy(block.start + copy.at, copy.source, copy.size) for copy in block.copies]
+        puts += [output.Put(block.start + put.at, put.data) for put in block.puts]
+        position = max(position, block.start + block.size)
+    copies.append(Copy(position, position, max(0, size - position)))
+    return Output(size, tuple(copy for copy in copies if copy.size), tuple(puts))

@@ -1,0 +1,113 @@
+"""A copy of a file or a tree, whole or with some targets' device code only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from buildtool.codeobj import output, tree
+from buildtool.codeobj.fileplan import FilePlan, planned
+from buildtool.codeobj.keep import Keep
+from buildtool.codeobj.reader import natural
+from buildtool.codeobj.view import DamagedError, open_view
+from buildtool.store.progress import Progress
+from buildtool.store.storage import require_space
+
+Rename = Callable[[str], str]
+LinkText = Callable[[str, str], str]
+
+
+class Staged(NamedTuple):
+    """A copy, made.
+
+    Attributes:
+        files: each new file with its old relative name.
+        folders: (old, new) relative names.
+        dropped: what was left out.
+        notes: what is special about files, for people.
+        targets: everything the source holds device code for.
+        kept: images that stay.
+    """
+
+    files: list[tuple[Path, str]]
+    folders: list[tuple[str, str]]
+    dropped: tuple[str, ...]
+    notes: tuple[str, ...]
+    targets: tuple[str, ...]
+    kept: int
+
+
+def stage(
+    source: Path,
+    entries: list[tree.Entry],
+    place: Path,
+    keep: Keep | None,
+    progress: Progress,
+    rename: Rename,
+    link_text: LinkText | None = None,
+) -> Staged:
+    """Copy a file or a tree to `place`, which does not exist yet.
+
+    Args:
+        source: what is copied.
+        entries: what it holds.
+        place: where it goes.
+        keep: which device code to keep; None for all of it.
+        progress: receives how far it is.
+        rename: gives each relative name its new one.
+        link_text: gives a link, by its new name and its text, its new text; None for `rename` of the text.
+
+    Raises:
+        DamagedError: a file contradicts itself.
+        StorageError: there is not enough space.
+    """
+    plans = {entry.name: _planned(source, entry, keep) for entry in entries if entry.kind == "file"}
+    outputs = {name: plan.output for name, plan in plans.items() if plan.output is not None}
+    total = sum(copy.size for made in outputs.values() for copy in made.copies)
+    require_space(place, total, "the result")
+    if not any(entry.name == "" for entry in entries):
+        place.mkdir()
+    folders = [(entry.name, rename(entry.name)) for entry in entries if entry.kind == "folder"]
+    for _, new in folders:
+        (place / new).mkdir(parents=True, exist_ok=True)
+    progress.start("Copying", total)
+    files = []
+    for name, made in outputs.items():
+        path = place / rename(name) if name else place
+        output.write(made, source / name if name else source, path, progress.advance)
+        files.append((path, name))
+    progress.done()
+    dropped = {name for name, plan in plans.items() if plan.output is None}
+    dropped |= _links(entries, dropped, place, rename, link_text)
+    notes = tuple(f"{name or source.name}: {plan.note}" for name, plan in plans.items() if plan.note)
+    targets = natural({target for plan in plans.values() for target in plan.found})
+    return Staged(files, folders, tuple(sorted(dropped)), notes, targets, sum(plan.kept for plan in plans.values()))
+
+
+def _links(
+    entries: Iterable[tree.Entry], dropped: set[str], place: Path, rename: Rename, link_text: LinkText | None
+) -> set[str]:
+    """Make the links, last of all, so that nothing is ever written through one; those to dropped files go too."""
+    gone = set()
+    for entry in entries:
+        if entry.kind == "link":
+            if tree.reached(entry) in dropped:
+                gone.add(entry.name)
+                continue
+            new = rename(entry.name)
+            text = link_text(new, entry.text) if link_text is not None else rename(entry.text)
+            (place / new).symlink_to(text)
+    return gone
+
+
+def _planned(source: Path, entry: tree.Entry, keep: Keep | None) -> FilePlan:
+    path = source / entry.name if entry.name else source
+    if not entry.size:
+        return FilePlan(output.whole(0), frozenset(), 0)
+    with open_view(path) as view:
+        try:
+            return planned(view, entry.name or source.name, keep, single=not entry.name)
+        except DamagedError as error:
+            what = f"{path}: {error.what}"
+            raise DamagedError(what, why=error.why) from error
