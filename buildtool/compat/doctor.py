@@ -13,7 +13,8 @@ from buildtool.compat.offers import any_compiler_step, gcc_command
 from buildtool.compat.rules import nvcc_accepts
 from buildtool.compat.versions import Release
 from buildtool.probe.health import Health
-from buildtool.probe.model import DECLARED, Device, Host, ToolkitInstall, Vendor
+from buildtool.probe.model import DECLARED, Device, Driver, Host, ToolkitInstall, Vendor
+from buildtool.shell import command_line
 
 Severity = Literal["error", "warning"]
 AMD_CHOICES = ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
@@ -141,7 +142,10 @@ def _hsa(health: Health) -> Iterator[Finding]:
         id="hsa-init",
         what="The kernel driver is fine, but ROCm's runtime does not start.",
         why=f"rocminfo: {health.hsa}",
-        cure="check that ROCm and the kernel driver are of the same year (`gpubuild detect` shows both), and dmesg",
+        cure=(
+            "sudo dmesg | grep -iE 'amdgpu|kfd' tells what the driver said; ROCm and driver must be of about the same "
+            "year (gpubuild detect shows both)"
+        ),
     )
 
 
@@ -178,21 +182,37 @@ def _cuda_installs(host: Host) -> Iterator[tuple[ToolkitInstall, tables.CudaTool
 
 def _drivers_and_toolkits(host: Host) -> Iterator[Finding]:
     driver = next((one for one in host.drivers if one.vendor == "nvidia"), None)
-    offered = Release.read(driver.cuda) if driver is not None else None
-    if driver is None or offered is None:
+    newest = _newest_major(driver, host.os.system) if driver is not None else None
+    if driver is None or newest is None:
         return
+    offers = f", which offers CUDA {driver.cuda}" if Release.read(driver.cuda) else ""
     for install, row in _cuda_installs(host):
-        if row.release.major > offered.major:
-            rule = tables.cuda_drivers()[row.release.major]
-            oldest = rule.windows if host.os.system == "windows" else rule.linux
+        if row.release.major > newest:
+            older = command_line(("gpubuild", "plan", "--toolkit", f"cuda<{newest + 1}"), host.os.system)
             yield Finding(
                 severity="error",
                 id="driver-too-old",
-                what=(f"CUDA {install.version} in {install.path} is too new for the NVIDIA driver {driver.version}, "
-                      f"which offers CUDA {offered}."),
+                what=f"CUDA {install.version} in {install.path} is too new for NVIDIA driver {driver.version}{offers}.",
                 why=f"seen as: {find_bad('driver-older-than-runtime').error}",
-                cure=f"update the NVIDIA driver to {oldest} or newer, or: gpubuild plan --toolkit 'cuda<={offered}'",
-            )  # fmt: skip
+                cure=f"update the NVIDIA driver to {_oldest(row.release.major, host.os.system)} or newer, or: {older}",
+            )
+
+
+def _oldest(major: int, system: str) -> str:
+    rule = tables.cuda_drivers()[major]
+    return rule.windows if system == "windows" else rule.linux
+
+
+def _newest_major(driver: Driver, system: str) -> int | None:
+    """Return the newest CUDA major that a driver runs: as it says itself, else by its version."""
+    offered, version = Release.read(driver.cuda), Release.read(driver.version)
+    if offered is not None:
+        return offered.major
+    if version is None:
+        return None
+    return max(
+        (major for major in tables.cuda_drivers() if Release.parse(_oldest(major, system)) <= version), default=0
+    )
 
 
 def _headers(host: Host, health: Health) -> Iterator[Finding]:
@@ -209,7 +229,7 @@ def _headers(host: Host, health: Health) -> Iterator[Finding]:
                 id="header-without-guard",
                 what=f"The headers of CUDA in {guards.path} do not compile with glibc {libc}.",
                 why=f"seen as: {bad.error}",
-                cure=f"{bad.cure}: gpubuild toolchain install 'cuda>=13.2'",
+                cure=f'{bad.cure}: gpubuild toolchain install "cuda>=13.2"',
             )
 
 

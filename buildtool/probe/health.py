@@ -24,6 +24,7 @@ VARIABLES = (
 )  # fmt: skip
 HEADER_LIMIT = 4 << 20
 ROCMINFO_TIMEOUT_S = 10.0
+LONGEST_LINE = 200
 
 
 class Guards(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,4 +123,9 @@ def _hsa(machine: Machine) -> str:
     if output.timed_out:
         return f"rocminfo did not answer within {ROCMINFO_TIMEOUT_S:g} s"
     trouble = find_trouble(output.text)
-    return trouble.line if trouble is not None and trouble.kind != "not-found" else ""
+    if trouble is not None and trouble.kind != "not-found":
+        return trouble.line
+    lines = [line.strip() for line in output.text.splitlines() if line.strip()]
+    if output.returncode == 0 or any(line.startswith("Agent ") for line in lines):
+        return ""
+    return lines[-1][:LONGEST_LINE] if lines else f"it ended with exit code {output.returncode}"

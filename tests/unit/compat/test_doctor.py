@@ -61,7 +61,7 @@ def test_a_healthy_machine_is_left_alone(host: Host) -> None:
         (debian(host_compilers=()), health(), "no-compiler", "apt-get install g++"),
         (debian("13", toolkits=(cuda("12.9.86", "/opt/cuda"),)),
          health(headers=(Guards(path="/opt/cuda", glibc_2_41=False, glibc_2_42=False),)), "header-without-guard",
-         "toolchain install 'cuda>=13.2'"),
+         'toolchain install "cuda>=13.2"'),
         (RADEON, health(environment={"HSA_OVERRIDE_GFX_VERSION": "10.3.0"}), "hsa-override-native",
          "unset HSA_OVERRIDE"),
         (debian(devices=(amd("gfx90a", "MI210"),)), health(environment={"HSA_OVERRIDE_GFX_VERSION": "10.3.0"}),

@@ -54,6 +54,10 @@ def test_rocm_that_does_not_start_is_quoted() -> None:
     assert examine(HOST, failing).hsa == line
     working = ImitatedMachine(files=files, programs={"/opt/rocm/bin/rocminfo": printing("Agent 1\n")})
     assert examine(HOST, working).hsa == ""
+    unheard = ImitatedMachine(files=files, programs={"/opt/rocm/bin/rocminfo": printing("\nit is broken\n\n", 1)})
+    assert examine(HOST, unheard).hsa == "it is broken"
+    silent = ImitatedMachine(files=files, programs={"/opt/rocm/bin/rocminfo": printing("", -11)})
+    assert examine(HOST, silent).hsa == "it ended with exit code -11"
     slow = ImitatedMachine(files=files, programs={"/opt/rocm/bin/rocminfo": hanging})
     assert "did not answer" in examine(HOST, slow).hsa
     assert examine(HOST, ImitatedMachine(programs={"/opt/rocm/bin/rocminfo": printing(line, 1)})).hsa == ""
