@@ -38,7 +38,7 @@ SESSIONS = (
     Session(
         "rx6600-windows",
         ("wizard", "--host", "windows11.json", "--replay", "hipinfo=rx6600-hipinfo.txt"),
-        ("retarget", "5"),
+        ("5",),
     ),
     Session(
         "k80-linux",

@@ -56,10 +56,10 @@ def read_served(path: Path, target: Target) -> Served:
     other = stand_in(target)
     passing = _best(held, other) if other else None
     if best is None:
-        return Served(path=str(path), answer="no", reason="it holds no device code", stand_in="no" if other else None)
-    return Served(
-        path=best.path, answer=best.answer, reason=best.reason, stand_in=passing.answer if passing is not None else None
-    )
+        none = "no" if other else None
+        return Served(path=str(path), answer="no", reason="it holds no device code", stand_in=none, root=str(path))
+    stands = passing.answer if passing is not None else None
+    return Served(path=best.path, answer=best.answer, reason=best.reason, stand_in=stands, root=str(path))
 
 
 def _best(held: Inspection, target: str) -> FileVerdict | None:
@@ -103,7 +103,7 @@ def table(rungs: Sequence[Rung], chosen: Rung) -> Iterator[str]:
             yield typer.style(text, bold=True) if rung is chosen else text
         yield from _indented(rung.reason, " " * 7)
     yield ""
-    yield "first: after an installation; unproved: it may work; not yet: no command for it"
+    yield "first: after an installation; unproved: it may work"
 
 
 def _row(mark: str, cells: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from buildtool.compat.ladder import Rung, Served, ladder, ladder_for_all
 from buildtool.compat.model import Request
 from buildtool.compat.offers import Step
 from buildtool.compat.targets import Target, parse_target
-from buildtool.errors import GpubuildError, IncompatibleError
+from buildtool.errors import IncompatibleError, InvalidInputError, UnknownNameError
 from buildtool.probe.model import Device, Host
 from buildtool.shell import command_line
 
@@ -84,7 +84,7 @@ def _target(device: Device) -> Target | None:
         return None
     try:
         (found, *_) = parse_target(device.target or "")
-    except GpubuildError:  # the probe has warned of it
+    except (UnknownNameError, InvalidInputError):  # the probe has warned of it
         return None
     return Target(found.platform, found.chip, found.suffix)
 
@@ -115,12 +115,9 @@ def check(rung: Rung) -> None:
     """Make sure that a way can be gone.
 
     Raises:
-        IncompatibleError: it does not hold, or gpubuild has no command for it.
+        IncompatibleError: it does not hold.
     """
     title = TITLES[rung.step]
-    if rung.state == "not yet":
-        what = f"gpubuild has no command for this way yet: {title}."
-        raise IncompatibleError(what, hint="Choose another way, such as recompile.")
     if rung.state == "no" and not needs_path(rung):
         what = f"This way does not work here: {title}."
         raise IncompatibleError(what, why=_sentence(rung.reason), hint="Choose another way.")
@@ -128,6 +125,8 @@ def check(rung: Rung) -> None:
 
 def needs_path(rung: Rung) -> bool:
     """Whether somebody has to say first where the binary is."""
+    if rung.step == "retarget":
+        return rung.state == "unproved"
     return rung.step == "served" and (not rung.path or rung.state == "no")
 
 
@@ -138,6 +137,9 @@ def script(rung: Rung, choice: Choice, host: Host) -> Script:
         return Script(commands=(("gpubuild", "inspect", rung.path, "--for", str(choice.targets[0])),), notes=(note,))
     if rung.step == "override":
         return Script(by_hand=(rung.command,), notes=(f"Start the program from that shell. Risk: {rung.risk}.",))
+    if rung.step == "retarget":
+        note = "Put the result in the place of the old files, and keep those: gpubuild retarget --undo takes it back."
+        return Script(commands=(rung.argv,), notes=(note, f"Risk: {rung.risk}."))
     here = set(detected_targets(host, "cuda")) | set(detected_targets(host, "rocm"))
     notes: list[str] = []
     commands = [rung.argv]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -20,7 +21,7 @@ from buildtool.probe.model import Host
 from buildtool.shell import command_line
 
 Way = Literal["served", "override", "retarget", "recompile", "vulkan", "cpu"]
-State = Literal["yes", "first", "unproved", "not yet", "no"]
+State = Literal["yes", "first", "unproved", "no"]
 Answer = Literal["yes", "only-if", "no"]
 NOTHING = "nothing"
 
@@ -28,13 +29,15 @@ NOTHING = "nothing"
 class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What reading an existing binary told: whether its device code loads on the device, and why.
 
-    `stand_in` tells the same of the target that `stand_in()` names; None where there is none.
+    `stand_in` tells the same of the target that `stand_in()` names; None where there is none. `root` is what was read,
+    `path` the file in it that decided.
     """
 
     path: str
     answer: Answer
     reason: str
     stand_in: Answer | None = None
+    root: str = ""
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,14 +46,14 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Attributes:
         step: which way.
         state: ``yes``: it works as things are; ``first``: once something is installed; ``unproved``: it may work;
-            ``not yet``: it would work, but gpubuild has no command for it; ``no``: it does not.
+            ``no``: it does not.
         reason: why that is so.
         cost: what it takes.
         risk: what may go wrong.
         command: what does it, or proves it; "" where nothing does.
         first: what has to be installed before.
         argv: the gpubuild command that builds it, once that is done; () where none does.
-        path: the binary that was read, for the first rung.
+        path: the binary that was read, for the first rung and for retargeting.
     """
 
     step: Way
@@ -78,7 +81,7 @@ def ladder(
     wish = request if request is not None else Request()
     rungs = [_served(target, host, served)]
     if target.platform == "rocm":
-        rungs += [_override(target, host, served), _retarget(target)]
+        rungs += [_override(target, host, served), _retarget(target, host, served)]
     return (*rungs, *_builds((target,), host, wish))
 
 
@@ -155,19 +158,35 @@ def _override(target: Target, host: Host, served: Served | None) -> Rung:
     )
 
 
-def _retarget(target: Target) -> Rung:
+def _retarget(target: Target, host: Host, served: Served | None) -> Rung:
     row = tables.amd_targets().get(target.chip)
     if row is None or not row.retarget_from:
         family = f" of {row.generic}" if row is not None and row.generic else ""
         reason = f"LLVM lists no sibling{family} without restrictions to take code from"
         return Rung(step="retarget", state="no", reason=reason)
+    donor, words = row.retarget_from, f"code for {row.retarget_from} has the same instructions"
+    path = "" if served is None else served.root or served.path
+    if served is not None and served.stand_in != "yes":
+        return Rung(step="retarget", state="no", reason=f"{words}, but {path} holds none", path=path)
+    argv = ("gpubuild", "retarget", path or "PATH", "--from", donor, "--to", target.chip, "--thin", "--out")
+    argv += (_beside(path, target.chip) if path else "DST",)
     return Rung(
         step="retarget",
-        state="not yet",
-        reason=f"code for {row.retarget_from} has the same instructions; gpubuild has no command for it yet",
+        state="yes" if path else "unproved",
+        reason=f"{words}; {f'{path} holds it' if path else 'no existing binary was read'}",
         cost="seconds, no compiler",
         risk="proved by disassembly only, on no device",
+        command=command_line(argv, host.os.system),
+        argv=argv if path else (),
+        path=path,
     )
+
+
+def _beside(path: str, chip: str) -> str:
+    """Return a name for what a file or folder becomes, without its folder: ``rocm-gfx1032``."""
+    name = re.split(r"[\\/]", path.rstrip("\\/"))[-1]
+    stem, dot, suffix = name.partition(".")
+    return f"{stem}-{chip}{dot}{suffix}"
 
 
 def _try(host: Host, wish: Request) -> Plan | GpubuildError:

@@ -70,7 +70,6 @@ def test_wheels_are_proved_where_the_card_is() -> None:
 @pytest.mark.parametrize(
     ("step", "host", "name", "words"),
     [
-        ("retarget", debian(), "gfx1032", "no command for this way yet"),
         ("retarget", debian(), "gfx1012", "does not work here"),
         ("override", windows(), "gfx1032", "does not work here"),
         ("recompile", debian(), "sm_30", "does not work here"),
@@ -99,6 +98,11 @@ def test_an_existing_binary_is_proved_by_reading_it() -> None:
         assert steps.notes[0].startswith(note)
         assert not needs_path(found)
     assert needs_path(rung("served", debian(), "gfx1032")[0])
+    assert needs_path(rung("retarget", debian(), "gfx1032")[0])
+    sibling = Served(path=path, answer="no", reason="it holds gfx1030", stand_in="yes")
+    found, choice = rung("retarget", debian(), "gfx1032", served=sibling)
+    (line,) = script(found, choice, debian()).lines("linux")
+    assert line.startswith(f'gpubuild retarget "{path}" --from gfx1030 --to gfx1032')
     wrong = Served(path=path, answer="no", reason="it holds no device code")
     assert needs_path(rung("served", debian(), "gfx1032", served=wrong)[0])
 

@@ -34,7 +34,7 @@ def binary(answer: Any, stand: Any = None) -> Served:
 
 def test_an_rx_6600_on_an_empty_linux() -> None:
     assert states("gfx1032", debian()) == {
-        "served": "unproved", "override": "unproved", "retarget": "not yet", "recompile": "first", "vulkan": "first",
+        "served": "unproved", "override": "unproved", "retarget": "unproved", "recompile": "first", "vulkan": "first",
         "cpu": "yes",
     }  # fmt: skip
     assert choose(tuple(rungs("gfx1032", debian()).values())).step == "recompile"
@@ -68,6 +68,20 @@ def test_code_is_taken_only_from_a_sibling_without_restrictions() -> None:
     from_1030 = {row.name for row in tables.amd_targets().values() if row.retarget_from}
     assert from_1030 == {f"gfx103{step}" for step in range(1, 7)}
     assert states("gfx1012", debian())["retarget"] == "no"
+
+
+def test_code_of_a_sibling_that_is_there_is_retargeted() -> None:
+    unread = rungs("gfx1032", windows())["retarget"]
+    assert unread.argv == ()
+    assert unread.command == "gpubuild retarget PATH --from gfx1030 --to gfx1032 --thin --out DST"
+    read = Served(path="lib/rocm/librocblas.so.4", answer="no", reason="", stand_in="yes", root="lib/my rocm")
+    found = ladder(parse_target("gfx1032")[0], windows(), served=read)
+    assert choose(found).step == "retarget"
+    assert choose(found).argv[2:] == (
+        "lib/my rocm", "--from", "gfx1030", "--to", "gfx1032", "--thin", "--out", "my rocm-gfx1032"
+    )  # fmt: skip
+    empty = msgspec.structs.replace(read, stand_in="no")
+    assert states("gfx1032", windows(), empty)["retarget"] == "no"
 
 
 @pytest.mark.parametrize("row", tables.amd_targets().values(), ids=lambda row: row.name)
