@@ -12,7 +12,7 @@ from buildtool.compat.recipes import Recipe, load_recipe
 from buildtool.compat.sources import SourceChoice, choose_sources
 from buildtool.compat.targets import Target, parse_target, parse_targets
 from buildtool.compat.versions import Release, ToolkitWish, parse_wish, suggest
-from buildtool.errors import GpubuildError, InvalidInputError, UnknownNameError
+from buildtool.errors import InvalidInputError, UnknownNameError
 from buildtool.probe.model import Device, Driver, Host, HostCompiler
 
 BACKENDS: tuple[Backend, ...] = ("cuda", "rocm", "vulkan", "cpu")
@@ -177,7 +177,7 @@ def detected_targets(host: Host, backend: Backend) -> tuple[Target, ...]:
     found: set[Target] = set()
     for device in _served(host):
         if VENDOR_BACKEND.get(device.vendor) == backend:
-            with contextlib.suppress(GpubuildError):
+            with contextlib.suppress(UnknownNameError, InvalidInputError):
                 found.update(Target(one.platform, one.chip, one.suffix) for one in parse_target(device.target or ""))
     return tuple(sorted(found, key=lambda target: target.order))
 

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from buildtool.cli import main as door
-from buildtool.compat import tables
+from buildtool.compat import tables, targets
+from buildtool.errors import DataError
 from buildtool.probe.model import Device, Driver, Host, HostCompiler, Libc, OperatingSystem
 
 DEBIAN = Host(
@@ -184,3 +185,17 @@ def test_a_damaged_table_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert code == 15
     assert "The table x.toml is damaged." in err
     assert "sauce" in err
+
+
+@pytest.mark.parametrize("line", ["plan", "plan --ladder", "wizard --yes"])
+def test_a_damaged_table_is_never_taken_for_an_unknown_device(
+    run: Run, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    def damaged() -> frozenset[str]:
+        message = "The table cuda_toolkits.toml is damaged."
+        raise DataError(message)
+
+    monkeypatch.setattr(targets, "known_cuda", damaged)
+    code, _, err = run(f"{line} --host host.json", msgspec.structs.replace(DEBIAN, devices=(H100,)))
+    assert code == 15
+    assert "cuda_toolkits.toml is damaged" in err
