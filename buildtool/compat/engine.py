@@ -41,8 +41,18 @@ def resolve(request: Request, host: Host) -> Plan:
     if found is None:
         from buildtool.compat.refusal import refuse
 
-        raise refuse(case, tuple(every(case)))
+        raise refuse(case, tuple(every(case)), _parts(case))
     return assemble(case, found)
+
+
+def _parts(case: Case) -> Iterator[tuple[Case, tuple[Candidate, ...]]]:
+    """Yield the case of each of several targets by itself, with its candidates."""
+    for target in case.targets if len(case.targets) > 1 else ():
+        wish = msgspec.structs.replace(
+            case.request, backend=case.backend, targets=(str(target),), add_targets=(), base="detected"
+        )
+        part = make_case(wish, case.host)
+        yield part, tuple(every(part))
 
 
 def resolve_all(request: Request, host: Host) -> tuple[Plan, ...]:

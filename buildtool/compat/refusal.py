@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from buildtool.compat import tables
 from buildtool.compat.case import Case
 from buildtool.compat.conflict import Fact, smallest_conflict
@@ -43,8 +45,16 @@ class InstallFirstError(MissingToolError):
         self.steps = steps
 
 
-def refuse(case: Case, tried: tuple[Candidate, ...]) -> GpubuildError:
+Part = tuple[Case, tuple[Candidate, ...]]
+
+
+def refuse(case: Case, tried: tuple[Candidate, ...], parts: Iterable[Part] = ()) -> GpubuildError:
     """Return the error for a case in which every candidate breaks a fact.
+
+    Args:
+        case: the wish on its machine.
+        tried: every candidate, judged.
+        parts: the same for each of several targets by itself; looked at only when builds apart may be the answer.
 
     Returns:
         InstallFirstError when installing something is enough, IncompatibleError when a wish has to change.
@@ -55,7 +65,9 @@ def refuse(case: Case, tried: tuple[Candidate, ...]) -> GpubuildError:
     if unknown is not None:
         return unknown
     offers = nearest(case, tried)
-    details = (*(f"works: {offer.words}" for offer in offers), *_elsewhere(case))
+    own_offer = bool(offers) and offers[0].title.startswith(NAMES[case.backend])
+    apart = () if own_offer else _apart(case, parts)
+    details = (*apart, *(f"works: {offer.words}" for offer in offers), *_elsewhere(case))
     hint = (
         offers[0].hint if offers else f"Run gpubuild on the machine that has it: gpubuild plan --backend {case.backend}"
     )
@@ -67,6 +79,17 @@ def refuse(case: Case, tried: tuple[Candidate, ...]) -> GpubuildError:
         steps = offers[0].steps if offers else ()
         return InstallFirstError(what, steps=steps, why=why, hint=hint, details=details)
     return IncompatibleError(f"{_wish_words(case)} cannot be built.", why=why, hint=hint, details=details)
+
+
+def _apart(case: Case, parts: Iterable[Part]) -> tuple[str, ...]:
+    """Offer a build for each target by itself that has one with this backend."""
+    words: list[str] = []
+    for part, tried in parts:
+        offer = next(iter(nearest(part, tried)), None)
+        if offer is not None and not offer.lost:
+            lost = ", ".join(str(target) for target in case.targets if target not in part.targets)
+            words.append(f"works: {msgspec.structs.replace(offer, lost=lost).words}")
+    return tuple(words)
 
 
 def _elsewhere(case: Case) -> tuple[str, ...]:

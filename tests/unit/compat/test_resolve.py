@@ -28,6 +28,15 @@ def refusal(host: Host | None = None, **wish: Any) -> GpubuildError:
     return caught.value
 
 
+def test_cards_that_no_rocm_serves_together_get_an_offer_each() -> None:
+    error = refusal(debian(devices=(amd("gfx803", "RX 580"), amd("gfx1201", "RX 9070"))))
+    assert error.exit_code == 4
+    # llama.cpp needs a newer ROCm than the last one with kernels for gfx803: that card has no build of its own.
+    (offer,) = [line for line in error.details if line.startswith("works: ROCm")]
+    assert "(gives up gfx803)" in offer
+    assert offer.endswith("gpubuild plan --backend rocm --target gfx1201")
+
+
 def test_an_empty_machine_gets_a_cpu_build() -> None:
     found = plan()
     assert (found.backend, found.targets, found.toolkit) == ("cpu", (), None)
