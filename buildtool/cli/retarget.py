@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from buildtool.cli.console import print_json, stdout_console
-from buildtool.cli.thin import print_notes, saved
+from buildtool.cli.thin import counted, print_notes, saved
 
 if TYPE_CHECKING:
     from buildtool.codeobj.retarget import Outcome
@@ -55,13 +55,15 @@ def retarget(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     _one_task(old, new, out, thinned=thinned, undo=undo, verify=verify)
     if verify is not None:
         found = codeobj.verify(source, verify)
-        words = f"{source}: as the manifest says, {len(found.files)} files for {found.target}"
+        words = f"{source}: as the manifest says, {counted(len(found.files), 'file')} for {found.target}"
         print_json({"verified": len(found.files)}) if as_json else stdout_console().print(words, markup=False)
         return
     with Reporter(quiet=as_json) as reporter:
         if undo is not None and out is not None:
             outcome = codeobj.restore(source, undo, out, progress=reporter.downloads())
-            words = f"{out}: {len(outcome.manifest.files)} files as they were, for {outcome.manifest.source_target}"
+            words = (
+                f"{out}: {counted(len(outcome.manifest.files), 'file')} as before, for {outcome.manifest.source_target}"
+            )
         else:
             done = codeobj.retarget(
                 source, str(old), str(new), Path(str(out)), thinned=thinned, progress=reporter.downloads()
@@ -96,11 +98,11 @@ def _one_task(
 
 def _what(outcome: Outcome) -> str:
     found = outcome.manifest
-    lost = f", {len(found.dropped)} files left out" if found.dropped else ""
+    lost = f", {counted(len(found.dropped), 'file')} left out" if found.dropped else ""
     names = sum(row.path != row.was for row in found.files)
-    renamed = f", {names} files renamed" if names else ""
+    renamed = f", {counted(names, 'file')} renamed" if names else ""
     return (
-        f"{outcome.images} code objects for {found.target}{renamed}{lost}; "
+        f"{counted(outcome.images, 'code object')} for {found.target}{renamed}{lost}; "
         f"{saved(outcome.bytes_before, outcome.bytes_after)}\nmanifest: {outcome.manifest_path}"
     )
 

@@ -39,9 +39,14 @@ def thin(
         print_json(result._asdict())
         return
     print_notes(result.notes)
-    lost = f", {len(result.dropped)} files left out" if result.dropped else ""
+    lost = f", {counted(len(result.dropped), 'file')} left out" if result.dropped else ""
     sizes = saved(result.bytes_before, result.bytes_after)
     stdout_console().print(f"{out}: {sizes}{lost}", markup=False)
+
+
+def counted(number: int, thing: str) -> str:
+    """Say how many there are: ``1 file``, ``2 files``."""
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def saved(before: int, after: int) -> str:
