@@ -8,8 +8,9 @@ update is fetched from the configured registry, checked against the sha256 the r
     GCC, clang     newest major that ``crt/host_config.h`` accepts
     MSVC           the range of ``_MSC_VER`` there
     glibc          which of glibc's own functions ``crt/math_functions.h`` makes room for
+    C++ standard   ``nvcc --help``, where the wheels hold nvcc (from 13.0 on)
 
-The oldest compilers, the C++ standard, the drivers and the sources of a row come from elsewhere and stay as they are.
+The oldest compilers, the drivers and the sources of a row come from elsewhere and stay as they are.
 
 Usage: python tools/update_cuda_toolkits.py [--check | --write] [--table FILE] [RELEASE ...]
 
@@ -43,10 +44,12 @@ from buildtool.store.members import Bounds, damage_told, members_of
 TABLE = Path(__file__).parents[1] / "buildtool/compat/data/cuda_toolkits.toml"
 COMPILERS = ("nvidia-cuda-nvcc-cu11", "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")
 HEADERS = "nvidia-cuda-crt"  # from CUDA 13 on, the headers are in a wheel of their own
-PTXAS = "ptxas.exe" if sys.platform == "win32" else "ptxas"
-WANTED = (f"bin/{PTXAS}", "crt/host_config.h", "crt/math_functions.h")
+SUFFIX = ".exe" if sys.platform == "win32" else ""
+WANTED = (f"bin/ptxas{SUFFIX}", "crt/host_config.h", "crt/math_functions.h")
+NVCC = f"bin/nvcc{SUFFIX}"
 TOOL_TIMEOUT_S = 60.0
 WIDTH = 116
+OLD_STANDARDS = 90  # C++98 and C++03 are written as 98 and 03
 SOURCE = (
     "NVIDIA's own wheels of this toolkit: ptxas --help (targets), ptxas' message on an unknown .version (PTX ISA), "
     "crt/host_config.h (compilers), crt/math_functions.h (glibc)"
@@ -62,6 +65,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     clang: int
     msc: tuple[int, int]
     glibc_max: str
+    cxx: int | None  # None: there is no nvcc to ask
 
 
 class Wheels(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +114,12 @@ def ptx_in(text: str) -> str:
     return _found(r"current version is '(\d+\.\d+)'", text, "the PTX ISA")[1]
 
 
+def newest_standard(text: str) -> int:
+    """Return the newest C++ standard in the output of ``nvcc --help``, such as 20."""
+    listed = _found(r"^--std \{([^}]*)\}", text, "the list of C++ standards")[1]
+    return max(int(name) for name in re.findall(r"c\+\+(\d+)", listed) if int(name) < OLD_STANDARDS)
+
+
 def _found(pattern: str, text: str, what: str) -> re.Match[str]:
     found = re.search(pattern, text, re.MULTILINE)
     if found is None:
@@ -123,8 +133,8 @@ def _order(target: str) -> tuple[int, str]:
     return int(number), target
 
 
-def read_facts(ptxas: Path, host_config: Path, math_functions: Path) -> Facts:
-    """Ask one toolkit's files.
+def read_facts(ptxas: Path, host_config: Path, math_functions: Path, nvcc: Path) -> Facts:
+    """Ask one toolkit's files; `nvcc` may be missing.
 
     Raises:
         DataError: a file has a form nobody knows.
@@ -144,6 +154,7 @@ def read_facts(ptxas: Path, host_config: Path, math_functions: Path) -> Facts:
         clang=newest_clang(limits),
         msc=msvc_range(limits),
         glibc_max=newest_glibc(math_functions.read_text("utf-8")),
+        cxx=newest_standard(run([str(nvcc), "--help"], timeout_s=TOOL_TIMEOUT_S).output) if nvcc.is_file() else None,
     )
 
 
@@ -183,15 +194,17 @@ def fetch_facts(index: Index, wheels: Wheels) -> Facts:
             wanted = locate(index, package, file.filename, file.sha256 or "")
             with downloads.fetched(wanted) as path, damage_told(path):
                 for member, content, _ in members_of(path, Bounds()):
-                    name = next((name for name in WANTED if member.name.endswith(f"/{name}")), None)
+                    name = next((name for name in (*WANTED, NVCC) if member.name.endswith(f"/{name}")), None)
                     if name is not None:
                         Path(folder, Path(name).name).write_bytes(content().read())
+        nvcc = Path(folder, Path(NVCC).name)
         ptxas, *headers = (Path(folder, Path(name).name) for name in WANTED)
         if missing := [path.name for path in (ptxas, *headers) if not path.is_file()]:
             what = f"The wheels of CUDA {wheels.version} hold no {', '.join(missing)}."
             raise DataError(what, why=", ".join(file.filename for _, file in wheels.files))
-        ptxas.chmod(0o755)
-        return read_facts(ptxas, *headers)
+        for program in filter(Path.is_file, (ptxas, nvcc)):
+            program.chmod(0o755)
+        return read_facts(ptxas, headers[0], headers[1], nvcc)
 
 
 def updated(text: str, release: str, facts: Facts) -> str:
@@ -204,14 +217,14 @@ def updated(text: str, release: str, facts: Facts) -> str:
     end = text.find("\n[[toolkit]]", start + 1)
     block = text[start:] if end < 0 else text[start:end]
     for name, value in _fields(facts, row).items():
-        if name == "targets" and set(row[name]) == set(value):
+        if name == "targets" and set(row[name]) == set(facts.targets):
             continue
         if row.get(name) != value:
             block = _with_field(block, name, value)
     return text[:start] + block + ("" if end < 0 else text[end:])
 
 
-def _fields(facts: Facts, row: dict[str, Any]) -> dict[str, list[Any] | str]:
+def _fields(facts: Facts, row: dict[str, Any]) -> dict[str, list[Any] | str | int]:
     return {
         "targets": list(facts.targets),
         "ptx": facts.ptx,
@@ -219,6 +232,7 @@ def _fields(facts: Facts, row: dict[str, Any]) -> dict[str, list[Any] | str]:
         "clang": [row["clang"][0], facts.clang],
         "msc": list(facts.msc),
         "glibc_max": facts.glibc_max,
+        "cxx": facts.cxx or row["cxx"],
     }
 
 
@@ -230,7 +244,7 @@ def _with_field(block: str, name: str, value: object) -> str:
 
 def _toml(value: object) -> str:
     if not isinstance(value, list):
-        return f'"{value}"'
+        return str(value) if isinstance(value, int) else f'"{value}"'
     items = [f'"{item}"' if isinstance(item, str) else str(item) for item in value]
     flat = f"[{', '.join(items)}]"
     if len(flat) <= WIDTH - len("targets = "):
@@ -245,9 +259,9 @@ def _toml(value: object) -> str:
 
 def _new_row(release: str, facts: Facts, before: dict[str, Any]) -> str:
     """Return a row for a release the table does not know; what no file tells is that of the release before it."""
-    print(f"CUDA {release} is new: its oldest compilers and C++ standard are those of {before['version']}; check them")
+    print(f"CUDA {release} is new: its oldest compilers are those of {before['version']}; check them")
     fields = {name: _toml(value) for name, value in _fields(facts, before).items()}
-    fields |= {"cxx": str(before["cxx"]), "verified": "true", "source": f'[\n  "{SOURCE}",\n]'}
+    fields |= {"verified": "true", "source": f'[\n  "{SOURCE}",\n]'}
     body = "".join(f"{name} = {value}\n" for name, value in fields.items())
     return f'\n[[toolkit]]\nversion = "{release}"\n{body}'
 

@@ -10,7 +10,7 @@ import msgspec
 from buildtool.compat import tables
 from buildtool.compat.known_bad import find_bad, within
 from buildtool.compat.offers import any_compiler_step, gcc_command
-from buildtool.compat.rules import nvcc_accepts
+from buildtool.compat.rules import driver_runs, nvcc_accepts, oldest_driver
 from buildtool.compat.versions import Release
 from buildtool.probe.health import Health
 from buildtool.probe.model import DECLARED, Device, Driver, Host, ToolkitInstall, Vendor
@@ -187,20 +187,16 @@ def _drivers_and_toolkits(host: Host) -> Iterator[Finding]:
         return
     offers = f", which offers CUDA {driver.cuda}" if Release.read(driver.cuda) else ""
     for install, row in _cuda_installs(host):
-        if row.release.major > newest:
-            older = command_line(("gpubuild", "plan", "--toolkit", f"cuda<{newest + 1}"), host.os.system)
+        if not driver_runs(driver, row.release, host.os.system):
+            limit = newest + 1 if row.release.major > newest else row.version
+            older = command_line(("gpubuild", "plan", "--toolkit", f"cuda<{limit}"), host.os.system)
             yield Finding(
                 severity="error",
                 id="driver-too-old",
                 what=f"CUDA {install.version} in {install.path} is too new for NVIDIA driver {driver.version}{offers}.",
                 why=f"seen as: {find_bad('driver-older-than-runtime').error}",
-                cure=f"update the NVIDIA driver to {_oldest(row.release.major, host.os.system)} or newer, or: {older}",
+                cure=f"update the NVIDIA driver to {oldest_driver(row.release, host.os.system)} or newer, or: {older}",
             )
-
-
-def _oldest(major: int, system: str) -> str:
-    rule = tables.cuda_drivers()[major]
-    return rule.windows if system == "windows" else rule.linux
 
 
 def _newest_major(driver: Driver, system: str) -> int | None:
@@ -210,9 +206,10 @@ def _newest_major(driver: Driver, system: str) -> int | None:
         return offered.major
     if version is None:
         return None
-    return max(
-        (major for major in tables.cuda_drivers() if Release.parse(_oldest(major, system)) <= version), default=0
-    )
+    oldest = {
+        row.release.major: Release.read(oldest_driver(row.release, system)) for row in tables.cuda_toolkits()[::-1]
+    }
+    return max((major for major, needed in oldest.items() if needed is not None and needed <= version), default=0)
 
 
 def _headers(host: Host, health: Health) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from buildtool.compat.rules import (
     TOOLKIT,
     Candidate,
     compiler_needs,
+    oldest_driver,
     runs_on,
     target_fact,
 )
@@ -172,9 +173,8 @@ def _first(case: Case, one: Candidate) -> Iterator[Step]:
     if COMPILER in one.broken:
         yield _compiler_step(case, one)
     if DRIVER in one.broken and option is not None:
-        rule = tables.cuda_drivers().get(option.release.major)
-        oldest = (rule.windows if case.host.os.system == "windows" else rule.linux) if rule else "a newer one"
-        yield Step(words=f"update the NVIDIA driver to {oldest} or newer")
+        oldest = oldest_driver(option.release, case.host.os.system)
+        yield Step(words=f"update the NVIDIA driver to {oldest} or newer" if oldest else "update the NVIDIA driver")
 
 
 def _install_step(case: Case, one: Candidate, place: tables.Place) -> Step:

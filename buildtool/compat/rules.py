@@ -17,7 +17,7 @@ from buildtool.compat.recipes import NeedRow
 from buildtool.compat.sources import SourceChoice
 from buildtool.compat.targets import Target, parse_targets
 from buildtool.compat.versions import Release, ToolkitWish, parse_wish
-from buildtool.probe.model import HostCompiler
+from buildtool.probe.model import Driver, HostCompiler
 
 MINOR_COMPATIBILITY_SINCE = 11  # NVIDIA CUDA compatibility guide: minor-version compatibility starts with CUDA 11
 
@@ -244,17 +244,31 @@ def libc_fits(case: Case, option: ToolkitOption) -> bool:
     return option.patched or newest is None or here is None or here <= newest
 
 
+def oldest_driver(toolkit: Release, system: str) -> str:
+    """Return the oldest NVIDIA driver that runs device code (not PTX) of a toolkit; "" when none is known.
+
+    One driver serves a whole CUDA major from 11 on; before, each release needs its own.
+    """
+    rule: tables.NvidiaDrivers | None = tables.cuda_drivers().get(toolkit.major)
+    if rule is None:
+        row = next((row for row in tables.cuda_toolkits() if row.release.minor == toolkit.minor), None)
+        rule = row.driver if row is not None else None
+    if rule is None:
+        return ""
+    return rule.windows if system == "windows" else rule.linux
+
+
 def driver_fits(case: Case, toolkit: Release) -> bool:
     """Whether this machine's driver runs device code of a toolkit; True when the result is for other machines."""
-    driver = case.driver
-    if driver is None:
-        return True
-    if case.offered is not None:
+    return case.driver is None or driver_runs(case.driver, toolkit, case.host.os.system)
+
+
+def driver_runs(driver: Driver, toolkit: Release, system: str) -> bool:
+    """Whether a driver runs device code of a toolkit: by the CUDA version it offers, else by its own."""
+    offered = Release.read(driver.cuda)
+    if offered is not None:
         if toolkit.major >= MINOR_COMPATIBILITY_SINCE:
-            return case.offered.major >= toolkit.major
-        return case.offered.minor >= toolkit.minor
-    row = tables.cuda_drivers().get(toolkit.major)
-    here = Release.read(driver.version)
-    if row is None or here is None:
-        return True
-    return here >= Release.parse(row.windows if case.host.os.system == "windows" else row.linux)
+            return offered.major >= toolkit.major
+        return offered.minor >= toolkit.minor
+    oldest, here = Release.read(oldest_driver(toolkit, system)), Release.read(driver.version)
+    return oldest is None or here is None or here >= oldest

@@ -29,6 +29,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     source: Sources
 
 
+class NvidiaDrivers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A driver version for each operating system."""
+
+    linux: Version
+    windows: Version
+
+
 class CudaToolkit(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A minor release of the CUDA toolkit; the fields are described at the head of ``cuda_toolkits.toml``."""
 
@@ -40,6 +47,7 @@ class CudaToolkit(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     msc: tuple[int, int] | None = None
     glibc_max: VersionOrNone = ""
     cxx: int
+    driver: NvidiaDrivers | None = None
     drivers: dict[Version, Version] = {}
     verified: bool
 
@@ -49,12 +57,11 @@ class CudaToolkit(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Release.parse(self.version)
 
 
-class CudaMajorDriver(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CudaMajorDriver(NvidiaDrivers, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Oldest driver that runs device code (not PTX) of any minor release of one CUDA major."""
 
     major: int
-    linux: Version
-    windows: Version
+    source: Sources
 
 
 class NvidiaTarget(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,6 +100,9 @@ class RocmRelease(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     llvm: VersionOrNone = ""
     rocblas: tuple[str, ...] = ()
     windows: tuple[str, ...] = ()
+    windows_runtime: tuple[str, ...] = ()
+    official: tuple[str, ...] = ()
+    os: tuple[str, ...] = ()
     kernel: str = ""
     cmake_min: VersionOrNone = ""
 
@@ -220,7 +230,7 @@ def cuda_toolkits() -> tuple[CudaToolkit, ...]:
 
 @functools.cache
 def cuda_drivers() -> dict[int, CudaMajorDriver]:
-    """Return the driver rule of each CUDA major."""
+    """Return the driver rule of each CUDA major that has minor-version compatibility."""
     return {row.major: row for row in _load("cuda_drivers.toml", _CudaDrivers).major}
 
 

@@ -43,13 +43,14 @@ def facts(root: Path) -> Any:
     reader = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(reader)
     headers = root / "include" / "crt"
-    return reader.read_facts(root / "bin" / "ptxas", headers / "host_config.h", headers / "math_functions.h")
+    files = (headers / "host_config.h", headers / "math_functions.h")
+    return reader.read_facts(root / "bin" / "ptxas", *files, root / "bin" / "nvcc")
 
 
 def test_the_installed_toolkit_says_what_the_table_says(row: tables.CudaToolkit, facts: Any) -> None:
     assert set(facts.targets) == set(row.targets)
     assert (facts.gcc, facts.clang, facts.msc) == (row.gcc[1], row.clang[1], row.msc)
-    assert facts.ptx == row.ptx
+    assert (facts.ptx, facts.cxx) == (row.ptx, row.cxx)
 
 
 def test_its_headers_stand_the_c_library_of_the_table_or_a_newer_one(row: tables.CudaToolkit, facts: Any) -> None:

@@ -98,6 +98,26 @@ def test_toolkits_are_ordered_and_consistent() -> None:
         assert len(set(row.targets)) == len(row.targets)
 
 
+def test_every_toolkit_has_its_driver_and_they_only_get_newer() -> None:
+    rows = [row for row in tables.cuda_toolkits() if row.driver is not None]
+    assert [row.version for row in tables.cuda_toolkits() if row.driver is None] == ["13.5"], "not published yet"
+    for system in ("linux", "windows"):
+        drivers = [Release.parse(getattr(row.driver, system)) for row in rows]
+        assert drivers == sorted(drivers)
+    assert set(tables.cuda_drivers()) == {11, 12, 13}, "before CUDA 11 there is no minor-version compatibility"
+
+
+def test_errors_of_other_tables_are_not_in_this_one() -> None:
+    """GCC 14 as the limit of CUDA 13.0, a public 12.7, sm_72 without an end, sm_90 only from 12.0."""
+    rows = {row.version: row for row in tables.cuda_toolkits()}
+    assert rows["13.0"].gcc[1] == 15
+    assert "12.7" not in rows
+    assert "sm_72" not in rows["13.0"].targets
+    assert "sm_90" in rows["11.8"].targets
+    # LLVM leaves sm_50 to sm_72 open-ended; ptxas 13.0 does not know them.
+    assert not {"sm_50", "sm_60", "sm_61", "sm_70", "sm_72"} & set(rows["13.0"].targets)
+
+
 def test_every_cuda_target_has_a_row_with_its_chips() -> None:
     plain = {name.rstrip("af") for row in tables.cuda_toolkits() for name in row.targets}
     # sm_101 is what CUDA 12.8 and 12.9 call sm_110.
@@ -150,7 +170,11 @@ def test_rocm_targets_are_known_and_releases_are_in_order() -> None:
     rows = tables.rocm_releases()
     assert rows[-1].version == "10.0"
     for row in rows:
-        assert set(row.rocblas) <= set(tables.amd_targets())
+        named = {*row.rocblas, *row.windows, *row.windows_runtime, *row.official}
+        assert named <= set(tables.amd_targets())
+        assert set(row.official) <= set(row.rocblas), f"{row.version}: what AMD supports has kernels"
+        assert not set(row.windows) & set(row.windows_runtime)
+        assert bool(row.official) == bool(row.os)
 
 
 def test_every_fetched_toolkit_has_a_row() -> None:

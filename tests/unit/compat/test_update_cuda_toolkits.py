@@ -68,6 +68,7 @@ def facts(tool: ModuleType, release: str, **changed: Any) -> Any:
             "clang": row.clang[1],
             "msc": row.msc,
             "glibc_max": row.glibc_max,
+            "cxx": row.cxx,
         }
         | changed
     )
@@ -80,7 +81,7 @@ def test_limits_are_read_from_the_blocks_that_count(tool: ModuleType) -> None:
 
 
 def test_a_header_of_a_new_form_is_no_limit_but_an_error(tool: ModuleType) -> None:
-    for read in (tool.newest_gcc, tool.newest_clang, tool.msvc_range, tool.ptx_in):
+    for read in (tool.newest_standard, tool.newest_gcc, tool.newest_clang, tool.msvc_range, tool.ptx_in):
         with pytest.raises(DataError, match="not where it was"):
             read("#if COMPILER_TOO_NEW")
 
@@ -99,7 +100,12 @@ def test_glibc_is_told_by_the_guards(tool: ModuleType, guards: str, newest: str)
 
 def test_what_ptxas_says(tool: ModuleType) -> None:
     assert tool.targets_in(HELP) == ("sm_75", "sm_90", "sm_90a", "sm_100", "sm_100a")
+    assert tool.newest_standard("--std {c++03|c++11|c++14|c++17|c++20|c++23}    (-std)\n") == 23
     assert tool.ptx_in("fatal   : Unsupported .version 99.9; current version is '9.5'") == "9.5"
+
+
+def test_without_nvcc_the_standard_of_the_row_stays(tool: ModuleType, table: str) -> None:
+    assert tool.updated(table, "12.0", facts(tool, "12.0", cxx=None)) == table
 
 
 @pytest.mark.parametrize("release", ["11.7", "12.9", "13.5"])
@@ -108,12 +114,12 @@ def test_a_row_that_agrees_is_not_touched(tool: ModuleType, table: str, release:
 
 
 def test_a_row_that_disagrees_is_set_and_no_other(tool: ModuleType, table: str) -> None:
-    new = tool.updated(table, "13.0", facts(tool, "13.0", gcc=14, targets=("sm_75", "sm_99"), ptx="9.9"))
+    new = tool.updated(table, "13.0", facts(tool, "13.0", gcc=14, targets=("sm_75", "sm_99"), ptx="9.9", cxx=26))
     before, after = (tomllib.loads(text)["toolkit"] for text in (table, new))
     changed = [(old, row) for old, row in zip(before, after, strict=True) if old != row]
     assert len(changed) == 1
     old, row = changed[0]
-    assert old | {"targets": ["sm_75", "sm_99"], "ptx": "9.9", "gcc": [6, 14]} == row
+    assert old | {"targets": ["sm_75", "sm_99"], "ptx": "9.9", "gcc": [6, 14], "cxx": 26} == row
     assert tool.updated(new, "13.0", facts(tool, "13.0")) == table, "and the way back restores every byte"
 
 
