@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from buildtool.cli import wizard as room
@@ -251,3 +253,22 @@ def test_a_command_really_runs_and_its_failure_is_the_wizards(monkeypatch: pytes
         room._run(("gpubuild", "plan", "--target", "sm_99"))
     with pytest.raises(InvalidInputError):
         room._run(("gpubuild", "inspect", str(Path(__file__).parent / "nowhere")))
+
+
+LINES = st.lists(
+    st.sampled_from(["1", "2", "3", "9", "all", "cpu", "served", "recompile", "best", "y", "n", "", "RX 6600"])
+    | st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\n\r"), max_size=12),
+    max_size=8,
+)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=LINES, which=st.integers(0, 3))
+def test_whatever_is_typed_ends_with_commands_or_one_clear_error(
+    on: Ask, monkeypatch: pytest.MonkeyPatch, lines: list[str], which: int
+) -> None:
+    monkeypatch.setattr(room, "_read", lambda _path, _choice: None)  # a path that is typed may be the whole disk
+    host = (machine(), machine(H100), machine(RX_6600, toolkits=(VULKAN,)), machine(H100, A100, NAMELESS))[which]
+    result = on(host, typed="".join(f"{line}\n" for line in lines))
+    assert result.exception is None or isinstance(result.exception, (InputEndedError, SystemExit)), result.exception
+    assert all(len(line) <= 80 or "gpubuild" in line or ": " in line for line in result.output.splitlines())

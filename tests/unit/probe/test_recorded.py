@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from machines import ImitatedMachine
 
 from buildtool.errors import InvalidInputError
@@ -72,3 +75,18 @@ def test_a_file_that_describes_no_machine_is_one_clear_error(tmp_path: Path, tex
 def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="cannot be read"):
         load_host(tmp_path / "nowhere.json")
+
+
+HOST = (
+    b'{"schema": 1, "os": {"system": "linux", "machine": "x86_64", "id": "", "version": "", "name": "", "kernel": ""}}'
+)
+
+
+@given(st.binary(max_size=80), st.integers(0, len(HOST)), st.integers(0, len(HOST)))
+def test_any_bytes_are_a_machine_or_one_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, junk: bytes, start: int, end: int
+) -> None:
+    path = tmp_path_factory.mktemp("host") / "host.json"
+    path.write_bytes(HOST[:start] + junk + HOST[end:])
+    with contextlib.suppress(InvalidInputError):
+        assert load_host(path).os.system
