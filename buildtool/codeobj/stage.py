@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildtool.codeobj import output, tree
+from buildtool.codeobj.containers import members
 from buildtool.codeobj.fileplan import FilePlan, planned
 from buildtool.codeobj.keep import Keep
 from buildtool.codeobj.reader import natural
+from buildtool.codeobj.scan import HEAD
 from buildtool.codeobj.view import DamagedError, open_view
+from buildtool.errors import InvalidInputError
 from buildtool.store.progress import Progress
 from buildtool.store.storage import require_space
 
@@ -59,6 +62,7 @@ def stage(
         link_text: gives a link, by its new name and its text, its new text; None for `rename` of the text.
 
     Raises:
+        InvalidInputError: the one file is an archive.
         DamagedError: a file contradicts itself.
         StorageError: there is not enough space.
     """
@@ -106,8 +110,18 @@ def _planned(source: Path, entry: tree.Entry, keep: Keep | None) -> FilePlan:
     if not entry.size:
         return FilePlan(output.whole(0), frozenset(), 0)
     with open_view(path) as view:
+        if members(view.peek(0, HEAD), view, entry.name or source.name) is not None:
+            return _archive(path, entry)
         try:
             return planned(view, entry.name or source.name, keep, single=not entry.name)
         except DamagedError as error:
             what = f"{path}: {error.what}"
             raise DamagedError(what, why=error.why) from error
+
+
+def _archive(path: Path, entry: tree.Entry) -> FilePlan:
+    """Keep an archive of a tree as it is, and say so; alone it cannot be changed."""
+    if not entry.name:
+        what = f"{path} is an archive (or a wheel, a package, a static library); what is in it is not rewritten."
+        raise InvalidInputError(what, hint="Unpack it, and name the folder or the library.")
+    return FilePlan(output.whole(entry.size), frozenset(), 0, "an archive is kept whole")

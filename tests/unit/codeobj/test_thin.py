@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,18 @@ def test_bad_input(tmp_path: Path, make: object, keep: str, error: type[Exceptio
     with pytest.raises(error):
         thin(tmp_path / "src", [keep], tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} <= {"src"}
+
+
+def test_an_archive_is_kept_whole_or_refused(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    with zipfile.ZipFile(tmp_path / "src" / "x.whl", "w") as wheel:
+        wheel.writestr("x.hsaco", gfx_object("gfx900"))
+    (tmp_path / "src" / "x.hsaco").write_bytes(gfx_object("gfx1030"))
+    result = thin(tmp_path / "src", ["gfx1030"], tmp_path / "out")
+    assert result.notes == ("x.whl: an archive is kept whole",)
+    assert names(tmp_path / "out") == {"x.whl", "x.hsaco"}
+    with pytest.raises(InvalidInputError, match="archive"):
+        thin(tmp_path / "src" / "x.whl", ["gfx1030"], tmp_path / "o")
 
 
 def test_places_the_result_may_not_go(tmp_path: Path) -> None:
