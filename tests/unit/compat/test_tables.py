@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -107,6 +108,15 @@ def test_every_toolkit_has_its_driver_and_they_only_get_newer() -> None:
     assert set(tables.cuda_drivers()) == {11, 12, 13}, "before CUDA 11 there is no minor-version compatibility"
 
 
+def test_the_cmake_we_bring_takes_the_targets_of_every_toolkit() -> None:
+    text = (Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8")
+    brought = next(line for line in tomllib.loads(text)["project"]["dependencies"] if line.startswith("cmake"))
+    newest = max(tables.cuda_toolkits(), key=lambda row: Release.parse(row.cmake_min))
+    assert brought == f"cmake>={newest.cmake_min},!=4.0.0,!=4.0.1"
+    for row in tables.cuda_toolkits():
+        assert (row.cmake_min == newest.cmake_min) == any(name.endswith("f") for name in row.targets)
+
+
 def test_errors_of_other_tables_are_not_in_this_one() -> None:
     """GCC 14 as the limit of CUDA 13.0, a public 12.7, sm_72 without an end, sm_90 only from 12.0."""
     rows = {row.version: row for row in tables.cuda_toolkits()}
@@ -201,3 +211,13 @@ def test_a_recipe_with_an_unknown_field_is_refused() -> None:
     text = (recipe_directory("llama.cpp") / "recipe.toml").read_text("utf-8")
     with pytest.raises(DataError, match="damaged"):
         tables.decode_table(text.replace('name = "llama.cpp"', 'name = "llama.cpp"\ncolour = 1', 1), Recipe, "recipe")
+
+
+def test_every_command_of_the_tables_can_be_pasted() -> None:
+    commands = [place.command for place in tables.places() if place.command]
+    commands += [one for row in tables.package_names() for one in (row.cxx, row.vulkan)]
+    commands += [row.command.format(major=13) for row in tables.compiler_packages()]
+    for command in commands:
+        words = shlex.split(command)
+        assert len(words) > 2, command
+        assert not set("();|&<>{}") & set(command), command
