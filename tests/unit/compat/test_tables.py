@@ -219,5 +219,5 @@ def test_every_command_of_the_tables_can_be_pasted() -> None:
     commands += [row.command.format(major=13) for row in tables.compiler_packages()]
     for command in commands:
         words = shlex.split(command)
-        assert len(words) > 2, command
+        assert len(words) > 1, command
         assert not set("();|&<>{}") & set(command), command
