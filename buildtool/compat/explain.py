@@ -104,7 +104,8 @@ def _version_reason(case: Case, option: ToolkitOption) -> list[str]:
     if option.kind != "cuda" or option.install is not None:
         return found
     if case.offered is None:
-        found.append("no driver here: the lowest release that fits runs on the most drivers")
+        driver = "no driver here" if case.driver is None else "this driver does not tell which CUDA it offers"
+        found.append(f"{driver}: the lowest release that fits runs on the most drivers")
     elif option.release.minor <= case.offered.minor:
         found.append(f"the newest that fits and that this driver (CUDA {case.offered}) offers")
     else:
