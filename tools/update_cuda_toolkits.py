@@ -10,7 +10,7 @@ update is fetched from the configured registry, checked against the sha256 the r
     glibc          which of glibc's own functions ``crt/math_functions.h`` makes room for
     C++ standard   ``nvcc --help``, where the wheels hold nvcc (from 13.0 on)
 
-The oldest compilers, the drivers and the sources of a row come from elsewhere and stay as they are.
+The oldest compilers and CMake, the drivers and the sources of a row come from elsewhere and stay as they are.
 
 Usage: python tools/update_cuda_toolkits.py [--check | --write] [--table FILE] [RELEASE ...]
 
@@ -259,9 +259,9 @@ def _toml(value: object) -> str:
 
 def _new_row(release: str, facts: Facts, before: dict[str, Any]) -> str:
     """Return a row for a release the table does not know; what no file tells is that of the release before it."""
-    print(f"CUDA {release} is new: its oldest compilers are those of {before['version']}; check them")
+    print(f"CUDA {release} is new: its oldest compilers and CMake are those of {before['version']}: check them")
     fields = {name: _toml(value) for name, value in _fields(facts, before).items()}
-    fields |= {"verified": "true", "source": f'[\n  "{SOURCE}",\n]'}
+    fields |= {"cmake_min": f'"{before["cmake_min"]}"', "verified": "true", "source": f'[\n  "{SOURCE}",\n]'}
     body = "".join(f"{name} = {value}\n" for name, value in fields.items())
     return f'\n[[toolkit]]\nversion = "{release}"\n{body}'
 

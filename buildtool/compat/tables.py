@@ -47,6 +47,7 @@ class CudaToolkit(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     msc: tuple[int, int] | None = None
     glibc_max: VersionOrNone = ""
     cxx: int
+    cmake_min: Version
     driver: NvidiaDrivers | None = None
     drivers: dict[Version, Version] = {}
     verified: bool
