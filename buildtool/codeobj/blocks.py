@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from buildtool.codeobj.output import Copy, Put
 from buildtool.codeobj.view import DamagedError, View, read
 
 PAGE = 4096
+FATBIN_UNIT = 16
 MAX_KEPT = 4 << 30
 
 
@@ -25,7 +25,7 @@ class Block(NamedTuple):
         new_size: bytes it takes afterwards.
         copies: ranges of the file that stay; `at` counts from the new start.
         puts: fresh bytes, over them.
-        align: what its start is a multiple of, and shall be again.
+        unit: the largest alignment of its start that matters.
         images: how many images stay.
     """
 
@@ -34,13 +34,13 @@ class Block(NamedTuple):
     new_size: int
     copies: tuple[Copy, ...]
     puts: tuple[Put, ...]
-    align: int
+    unit: int
     images: int
 
 
-def unchanged(start: int, size: int, images: int) -> Block:
+def unchanged(start: int, size: int, images: int, unit: int = PAGE) -> Block:
     """Return a container that stays as it is."""
-    return Block(start, size, size, (Copy(0, start, size),), (), _alignment(start), images)
+    return Block(start, size, size, (Copy(0, start, size),), (), unit, images)
 
 
 def containers(images: list[Image]) -> dict[int, list[Image]]:
@@ -63,15 +63,15 @@ def thinned(view: View, images: list[Image], keep: Keep) -> Block:
     if not kept and first.container == "fatbin":  # an empty one would be refused instead of not fitting
         kept = [min(images, key=lambda image: image.bytes)]
     if len(kept) == len(images):
-        return unchanged(start, size, len(images))
+        return unchanged(start, size, len(images), FATBIN_UNIT if first.container == "fatbin" else PAGE)
     makers = {"fatbin": _fatbin, "offload-bundle": _bundle, "ccob": _ccob}
     maker = makers.get(first.container)
     return unchanged(start, size, len(images)) if maker is None else maker(view, start, size, kept)
 
 
-def _alignment(*places: int) -> int:
-    """Return the largest power of two, up to a page, that divides every place."""
-    joined = PAGE
+def alignment(*places: int, unit: int = PAGE) -> int:
+    """Return the largest power of two, up to `unit`, that divides every place."""
+    joined = unit
     for place in places:
         joined |= place
     return joined & -joined
@@ -87,7 +87,7 @@ def _fatbin(view: View, start: int, size: int, kept: list[Image]) -> Block:
         copies.append(Copy(at, entry, length))
         at += length
     head = Put(0, fatbin.HEADER.pack(magic, version, header, at - header))
-    return Block(start, size, at, tuple(copies), (head,), min(16, _alignment(start)), len(kept))
+    return Block(start, size, at, tuple(copies), (head,), FATBIN_UNIT, len(kept))
 
 
 class _Row(NamedTuple):
@@ -105,7 +105,7 @@ def _rows(view: View, start: int, kept: list[Image]) -> tuple[bytes, list[_Row]]
     old = bundle.directory(view, start)
     old = [row for row in old if row[3] + start in stay or row[2].startswith("host-")]
     raw = [bundle.entry_id(view, start + record) for *_, record in old]
-    align = _alignment(*(offset for offset, size, *_ in old if size))
+    align = alignment(*(offset for offset, size, *_ in old if size))
     head = len(bundle.MAGIC) + bundle.COUNT.size + sum(bundle.ENTRY.size + len(name) for name in raw)
     places, position = {}, head
     for number in sorted(range(len(old)), key=lambda number: old[number][0]):
@@ -126,7 +126,7 @@ def _bundle(view: View, start: int, size: int, kept: list[Image]) -> Block:
     end = max([len(directory), *(copy.at + copy.size for copy in copies)])
     if end > size:  # entries that overlap each other, made by nobody's compiler
         return unchanged(start, size, len(kept))
-    return Block(start, size, end, copies, (Put(0, directory),), _alignment(start), len(kept))
+    return Block(start, size, end, copies, (Put(0, directory),), PAGE, len(kept))
 
 
 def _ccob(view: View, start: int, size: int, kept: list[Image]) -> Block:
@@ -150,9 +150,4 @@ def _ccob(view: View, start: int, size: int, kept: list[Image]) -> Block:
     packed = repack.pack(view, start, contents, end, None)
     if len(packed) >= size:
         return unchanged(start, size, len(kept))
-    return Block(start, size, len(packed), (), (Put(0, packed),), _alignment(start), len(kept))
-
-
-def wrapper_magic(first: Image) -> bytes:
-    """Return how the record starts through which the host code knows a container."""
-    return struct.pack("<I", 0x466243B1 if first.container == "fatbin" else 0x48495046)
+    return Block(start, size, len(packed), (), (Put(0, packed),), PAGE, len(kept))

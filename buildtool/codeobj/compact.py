@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from buildtool.codeobj.blocks import Block
+from buildtool.codeobj.blocks import Block, alignment
 from buildtool.codeobj.output import Copy, Put
 from buildtool.codeobj.view import View, read
 
@@ -83,11 +83,11 @@ def lay_out(section: Section, pointed: Iterable[int], why: str = "") -> Layout:
         why = f"the host code's record of {len(missing)} of {len(ends)} containers was not found"
     if why:
         return Layout(section, tuple(block.start for block in section.blocks), section.size, moved=False, why=why)
-    starts, position = [], section.offset
+    starts, position, ahead = [], section.offset, section.address - section.offset
     for block in section.blocks:
-        align = min(block.align, 1 << 12)
-        shift = block.start % align
-        position += (shift - position) % align
+        # Addresses count: a Windows section starts anywhere in its file.
+        align = alignment(block.start + ahead, unit=block.unit)
+        position += -(position + ahead) % align
         starts.append(position)
         position += block.new_size
     return Layout(section, tuple(starts), position - section.offset, moved=True)

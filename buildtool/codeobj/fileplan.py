@@ -74,7 +74,7 @@ def _bare(view: View, _kind: str, images: list[Image], keep: Keep, targets: froz
     position = kept = 0
     for group in blocks.containers(images).values():
         block = blocks.thinned(view, group, keep)
-        position += -position % block.align
+        position += -position % blocks.alignment(block.start, unit=block.unit)
         copies += [Copy(position + copy.at, copy.source, copy.size) for copy in block.copies]
         puts += [output.Put(position + put.at, put.data) for put in block.puts]
         position += block.new_size

@@ -116,7 +116,7 @@ def test_a_whole_rocblas(rocblas: Path, tmp_path: Path) -> None:
         assert path.suffix != ".dat" or OLD.encode() not in path.read_bytes()
     library = next(out.glob("librocblas.so.4.*"))
     assert not llvm_run("llvm-readelf", "-lSW", str(library)).stderr
-    assert sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) < 300_000_000
+    assert sum(path.stat().st_size for path in out.rglob("*") if not path.is_dir() and not path.is_symlink()) < 3e8
 
     thin(rocblas, [OLD], tmp_path / "thin")
     restore(out, out / "gpubuild-retarget.json", tmp_path / "undone")

@@ -132,6 +132,7 @@ def test_a_windows_library_shrinks_and_stays_where_it_was_in_memory(tmp_path: Pa
     for number in range(2):
         (value,) = struct.unpack("<Q", at_rva(after, rvas[2] + 24 * number + 8, 8))
         assert at_rva(after, value - BASE, 24) == b"__CLANG_OFFLOAD_BUNDLE__"
+        assert value % PAGE == 0
     (pointer,) = struct.unpack_from("<I", at_rva(after, rvas[0], 28), 24)
     assert after[pointer : pointer + 7] == b"pdbpath"
     assert b"signed" not in after
