@@ -117,9 +117,10 @@ def _served(target: Target, host: Host, served: Served | None) -> Rung:
         )
     states: dict[str, State] = {"yes": "yes", "only-if": "unproved", "no": "no"}
     state = states[served.answer]
-    command = command_line(("gpubuild", "inspect", served.path, "--for", str(target)), host.os.system)
+    root = served.root or served.path  # the deciding file may lie inside an archive
+    command = command_line(("gpubuild", "inspect", root, "--for", str(target)), host.os.system)
     reason = f"{served.path}: {served.reason}"
-    return Rung(step="served", state=state, reason=reason, command=command, path=served.path)
+    return Rung(step="served", state=state, reason=reason, command=command, path=root)
 
 
 def stand_in(target: Target) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,15 @@ def test_an_existing_binary_is_asked_for_only_when_it_is_wanted_and_then_read(
     assert Path(ran[0][2]).exists()
     named = on(machine(H100), "--have", str(folder), "--json")
     assert json.loads(named.stdout)["chosen"] == "served"
+
+
+def test_a_binary_inside_an_archive_is_proved_by_a_command_that_runs(on: Ask, tmp_path: Path) -> None:
+    wheel = tmp_path / "backend-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(Path(__file__).parents[2] / "fixtures" / "codeobj" / "sm_90a.cubin", "lib/sm_90a.cubin")
+    found = json.loads(on(machine(H100), "--have", str(wheel), "--json").stdout)
+    assert "!lib/sm_90a.cubin" in found["ladder"][0]["reason"]
+    assert found["script"]["commands"] == [["gpubuild", "inspect", str(wheel), "--for", "sm_90"]]
 
 
 def test_what_must_be_installed_first_is_never_run(on: Ask, ran: list[tuple[str, ...]]) -> None:
