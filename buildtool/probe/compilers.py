@@ -77,25 +77,27 @@ def _describe(machine: Machine, path: str) -> HostCompiler | None:
     is_clang = "clang" in basename(machine, machine.real_path(path))
     # gcc answers the first option it knows with its full version; clang, which may be called g++, fails on it.
     version = None if is_clang else _ask(machine, path, "-dumpfullversion", "-dumpversion")
-    if version is None:
-        is_clang, version = True, _ask(machine, path, "-dumpversion")
+    if version is not None:
+        return HostCompiler(family="gcc", version=version, cxx=path, cc=_c_sibling(machine, path))
+    version, libstdcxx = _clang(machine, path)
+    version = version or _ask(machine, path, "-dumpversion")
     if version is None:
         return None
-    return HostCompiler(
-        family="clang" if is_clang else "gcc",
-        version=version,
-        cxx=path,
-        cc=_c_sibling(machine, path),
-        libstdcxx=_libstdcxx(machine, path) if is_clang and machine.system == "linux" else None,
-    )
+    cc = _c_sibling(machine, path)
+    return HostCompiler(family="clang", version=version, cxx=path, cc=cc, libstdcxx=libstdcxx)
 
 
-def _libstdcxx(machine: Machine, path: str) -> str | None:
-    """Return the major of the GCC whose C++ library a clang takes: the newest that is installed, whatever g++ is."""
+def _clang(machine: Machine, path: str) -> tuple[str | None, str | None]:
+    """Ask a clang for its version, and on Linux for the major of the GCC whose C++ library it takes.
+
+    That is the newest that is installed, whatever g++ is.
+    """
     output = machine.run((path, "-v"), TIMEOUT_S)
-    text = output.text if output else ""
-    found = re.search(r"^Selected GCC installation: \S*/(\d{1,3})(?:\.[\d.]+)?/?$", text, re.MULTILINE)
-    return found[1] if found else None
+    text = output.text if output is not None and output.returncode == 0 else ""
+    version = re.search(r"\bclang version (\d{1,3}(?:\.\d{1,9}){1,3})", text, re.ASCII)
+    library = re.search(r"^Selected GCC installation: \S*/(\d{1,3})(?:\.[\d.]+)?/?$", text, re.MULTILINE | re.ASCII)
+    taken = library[1] if library is not None and machine.system == "linux" else None
+    return version[1] if version is not None else None, taken
 
 
 def _ask(machine: Machine, path: str, *options: str) -> str | None:

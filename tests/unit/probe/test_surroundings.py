@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from machines import ImitatedMachine, hanging, printing  # type: ignore[import-not-found]
 
@@ -121,6 +123,8 @@ def test_a_clang_tells_whose_c_plus_plus_library_it_takes(said: str, library: st
     machine = ImitatedMachine(programs={"/usr/bin/clang++": answer, "/usr/bin/g++": gcc("12.2.0")})
     found, _ = compilers.host_compilers(machine)
     assert [(one.family, one.libstdcxx) for one in found] == [("gcc", None), ("clang", library)]
+    told = re.search(r"version ([\d.]+)", said)
+    assert found[1].version == (told[1] if told else "18.1.8"), "one answer tells both"
 
 
 def test_compilers_are_ordered_and_distinct() -> None:
