@@ -150,3 +150,10 @@ class InputEndedError(GpubuildError):
 
     kind = "input-ended"
     exit_code = 17
+
+
+class PatchConflictError(GpubuildError):
+    """A patch does not fit a source tree; says which edit and which file, and changed nothing."""
+
+    kind = "patch-conflict"
+    exit_code = 18

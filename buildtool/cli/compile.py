@@ -59,6 +59,8 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from buildtool.build.jobs import job_count
     from buildtool.cli.progress import Reporter
     from buildtool.compat.fixed import with_local_digest, with_source
+    from buildtool.compat.patches import with_patches
+    from buildtool.patch import patched_source
     from buildtool.runtime import collect
     from buildtool.source import acquire as acquire_source
     from buildtool.source import resolve as fix_source
@@ -78,6 +80,9 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         plan = with_source(plan, fix_source(plan.source, progress=downloads))
         tree_source = acquire_source(plan.source, progress=downloads)
         plan = with_local_digest(plan, tree_source.digest)
+        patched = patched_source(plan.patches, plan.recipe, tree_source, progress=downloads)
+        plan, tree_source = with_patches(plan, patched.applied), patched.tree
+        _tell_patches(plan, reporter)
         toolchain = acquire_toolchain(plan.toolkit, plan.host_compiler, progress=downloads)
         options = BuildOptions(jobs=jobs, build_dir=build_dir, targets=tuple(build_target or ()), use_cache=cache)
         tree = build(plan, toolchain, tree_source, options=options, progress=reporter)
@@ -92,6 +97,12 @@ def _headline(plan: Plan) -> str:
     served = f" for {', '.join(plan.targets)}" if plan.targets else ""
     toolkit = f" with {plan.toolkit.kind.upper()} {plan.toolkit.version}" if plan.toolkit else ""
     return f"{plan.source.name}: {plan.backend} backend{served}{toolkit}, {plan.profile} profile"
+
+
+def _tell_patches(plan: Plan, reporter: Reporter) -> None:
+    if plan.patches:
+        words = ", ".join(f"{one.name} ({' '.join(one.targets)})" for one in plan.patches)
+        reporter.note(f"Patched, on a copy: {words}")
 
 
 def _report(plan: Plan, tree: BuildTree, wheels: tuple[Wheel, ...], reporter: Reporter, *, as_json: bool) -> None:

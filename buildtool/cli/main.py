@@ -114,6 +114,10 @@ from buildtool.cli.toolchain import toolchain_app  # noqa: E402
 
 app.add_typer(toolchain_app, name="toolchain")
 
+from buildtool.cli.patch import patch_app  # noqa: E402
+
+app.add_typer(patch_app, name="patch")
+
 from buildtool.cli.plan import EPILOG as PLAN_EPILOG  # noqa: E402
 from buildtool.cli.plan import plan  # noqa: E402
 

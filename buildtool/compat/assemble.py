@@ -7,6 +7,7 @@ from buildtool.compat.explain import explain
 from buildtool.compat.known_bad import bad_launchers, bad_options
 from buildtool.compat.model import LAUNCHERS, Plan, PlanCompiler, PlanToolkit, RuntimeMode
 from buildtool.compat.options import ToolkitOption
+from buildtool.compat.patches import choose_patches, stated
 from buildtool.compat.recipes import OptionRow
 from buildtool.compat.rules import Candidate, base_targets
 from buildtool.compat.targets import Target, cmake_cuda
@@ -18,6 +19,7 @@ def assemble(case: Case, chosen: Candidate) -> Plan:
     rows = option_rows(case, chosen)
     targets = final_targets(case, chosen)
     runtime = runtime_mode(case)
+    patches = choose_patches(case.recipe.name, chosen.source, case.backend, targets)
     return Plan(
         recipe=case.recipe.name,
         source=chosen.source.plan,
@@ -27,11 +29,12 @@ def assemble(case: Case, chosen: Candidate) -> Plan:
         host_compiler=_compiler(chosen),
         profile=case.request.profile,
         cmake_options={name: row.value for name, row in rows.items()} | target_options(case, targets),
+        patches=tuple(one.plan for one in patches),
         launchers=launchers(case, chosen),
         runtime=runtime,
-        wheels=wheels_of(case, chosen, targets, runtime),
+        wheels=wheels_of(case, chosen, targets, runtime, stated(patches, chosen.source)),
         platform=case.platform,
-        decisions=explain(case, chosen, targets, tuple(rows.values())),
+        decisions=explain(case, chosen, targets, tuple(rows.values()), patches),
     )
 
 

@@ -8,6 +8,7 @@ from buildtool.compat.devices import products_of
 from buildtool.compat.known_bad import bad_launchers, warnings
 from buildtool.compat.model import LAUNCHERS, Decision
 from buildtool.compat.options import ToolkitOption
+from buildtool.compat.patches import PatchChoice, explain_patches
 from buildtool.compat.recipes import OptionRow
 from buildtool.compat.rules import Candidate, base_targets, compiler_needs, goes_with
 from buildtool.compat.targets import Target, cmake_cuda
@@ -16,7 +17,11 @@ NAMED_TARGETS = 3
 
 
 def explain(
-    case: Case, chosen: Candidate, targets: tuple[Target, ...], rows: tuple[OptionRow, ...]
+    case: Case,
+    chosen: Candidate,
+    targets: tuple[Target, ...],
+    rows: tuple[OptionRow, ...],
+    patches: tuple[PatchChoice, ...],
 ) -> tuple[Decision, ...]:
     """Return the decisions of a plan, in the order they were made."""
     found = [_source(case, chosen), _backend(case)]
@@ -25,7 +30,8 @@ def explain(
     if chosen.option is not None:
         found += _toolkit(case, chosen.option)
     found.append(_compiler(case, chosen))
-    found += [_profile(case), _patches(), _launcher(case, chosen), _runtime(case), _tags(case)]
+    found += [_profile(case), *explain_patches(patches, chosen.source)]
+    found += [_launcher(case, chosen), _runtime(case), _tags(case)]
     found += _options(case, targets, rows)
     found += warnings(chosen.option, case.target_names, case.host)
     return tuple(found)
@@ -148,10 +154,6 @@ def _profile(case: Case) -> Decision:
         "minimal": "quick to build: one CPU variant, no flash attention",
     }
     return Decision(subject="profile", choice=case.request.profile, rule="profile", reason=words[case.request.profile])
-
-
-def _patches() -> Decision:
-    return Decision(subject="patches", choice="none", rule="patches", reason="this source needs none for this build")
 
 
 def _launcher(case: Case, chosen: Candidate) -> Decision:

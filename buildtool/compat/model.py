@@ -94,10 +94,11 @@ class PlanCompiler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class PlanPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A source patch that this build needs, fixed by its digest."""
+    """A source patch that this build needs: its name, the sha256 (hex) of its body, and the targets that need it."""
 
     name: str
     sha256: str
+    targets: tuple[str, ...] = ()
 
 
 class PlanWheel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -19,7 +19,7 @@ from buildtool.compat.versions import suggest
 from buildtool.errors import DataError, UnknownNameError
 
 
-class _Dated(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Dated(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row that holds for source trees of a span of days: from `since`, before `before`."""
 
     since: dt.date | None = None
@@ -57,7 +57,7 @@ class RecipeSource(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     label: str
 
 
-class OptionRow(_Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OptionRow(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A CMake option and when it is given."""
 
     name: str
@@ -77,7 +77,7 @@ class BaseRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     toolkits: str = ""
 
 
-class RewriteRow(_Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RewriteRow(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Targets that the source's own build files turn into others, by a suffix."""
 
     from_: tuple[str, ...] = msgspec.field(name="from")
@@ -85,7 +85,7 @@ class RewriteRow(_Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str
 
 
-class NeedRow(_Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NeedRow(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the source needs: a toolkit (`wish`) or a compiler (`at_least`, its major)."""
 
     what: Literal["toolkit", "gcc", "clang", "msvc"]
@@ -110,18 +110,26 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     needs: tuple[NeedRow, ...] = msgspec.field(name="need", default=())
 
 
-def recipes_root() -> Path:
-    """Return the directory of all recipes.
+def shipped_root(kind: str) -> Path:
+    """Return the directory of all recipes, or of all patches: data that ships beside the package.
+
+    Args:
+        kind: ``recipes`` or ``patches``.
 
     Raises:
-        DataError: neither the package nor a checkout holds them.
+        DataError: neither the package nor a checkout holds it.
     """
     package = Path(__file__).resolve().parent.parent
-    for place in (package / "_shipped" / "recipes", package.parent / "recipes"):
+    for place in (package / "_shipped" / kind, package.parent / kind):
         if place.is_dir():
             return place
-    what = "gpubuild's recipes are missing."
+    what = f"gpubuild's {kind} are missing."
     raise DataError(what, why=f"Neither {package / '_shipped'} nor a checkout holds them.", hint="Reinstall gpubuild.")
+
+
+def recipes_root() -> Path:
+    """Return the directory of all recipes; see `shipped_root`."""
+    return shipped_root("recipes")
 
 
 def recipe_names() -> tuple[str, ...]:

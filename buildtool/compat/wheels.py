@@ -21,9 +21,9 @@ FIRST_UNSUFFIXED_CUDA = 13  # NVIDIA's wheels carry the CUDA major in their name
 
 
 def wheels_of(
-    case: Case, chosen: Candidate, targets: tuple[Target, ...], runtime: RuntimeMode
+    case: Case, chosen: Candidate, targets: tuple[Target, ...], runtime: RuntimeMode, patches: str = ""
 ) -> tuple[PlanWheel, ...]:
-    """Return the wheels to make: the runtime, and the backend if there is one."""
+    """Return the wheels to make: the runtime, and the backend if there is one, which tells of its `patches`."""
     version = f"{chosen.source.plan.version}+{chosen.source.label}.{case.request.profile}"
     name = case.recipe.runtime
     wheels = [PlanWheel(role="runtime", distribution=name, package=_package(name), version=version)]
@@ -34,7 +34,7 @@ def wheels_of(
                 role="backend",
                 distribution=distribution,
                 package=_package(distribution),
-                version=".".join([version, *_backend_labels(chosen.option, targets)]),
+                version=".".join(filter(None, [version, *_backend_labels(chosen.option, targets), patches])),
                 requires=(f"{name}=={version}", *vendor_requirements(chosen.option, runtime)),
             )
         )

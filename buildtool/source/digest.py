@@ -26,7 +26,7 @@ def tree_digest(tree: Path) -> str:
         StorageError: a file cannot be read.
     """
     with storage_errors(tree, "reading the source tree"):
-        files = sorted(_files(str(tree)))
+        files = sorted(source_files(str(tree)))
         whole = hashlib.sha256()
         batches = [files[start : start + BATCH] for start in range(0, len(files), BATCH)]
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
@@ -35,7 +35,7 @@ def tree_digest(tree: Path) -> str:
     return whole.hexdigest()
 
 
-def _files(tree: str) -> Iterator[tuple[str, str]]:
+def source_files(tree: str) -> Iterator[tuple[str, str]]:
     """Yield (name with slashes, path) of each file and link, in any order."""
     stack = [tree]
     while stack:

@@ -43,6 +43,7 @@ from pathlib import Path
 DISTRIBUTION = {distribution!r}
 RUNTIME_VERSION = {runtime_version!r}
 TARGETS = {target_tuple!r}
+PATCHES = {patches!r}
 LIBRARY = Path(__file__).resolve().parent / "lib" / ({module!r} + (".dll" if sys.platform == "win32" else ".so"))
 '''
 
@@ -81,6 +82,7 @@ def _backend_module(plan: Plan, wheel: PlanWheel) -> str:
         distribution=wheel.distribution,
         runtime_version=runtime_wheel(plan).version,
         target_tuple=plan.targets,
+        patches=tuple((one.name, one.sha256, *one.targets) for one in plan.patches),
         module=Path(MODULES[plan.backend]).stem,
     )
 
@@ -105,8 +107,11 @@ def _readme(plan: Plan, wheel: PlanWheel) -> str:
     kind = (
         "runtime (programs, libraries, CPU modules)" if wheel.role == "runtime" else f"{plan.backend} backend{served}"
     )
+    patched = wheel.role == "backend" and plan.patches
+    names = ", ".join(f"{one.name} ({' '.join(one.targets)}; sha256 {one.sha256})" for one in plan.patches)
     return (
         f"# {wheel.distribution}\n\nllama.cpp {kind}, built by gpubuild from {plan.source.name}{toolkit}.\n\n"
+        f"{f'The source was patched: {names}.' + chr(10) * 2 if patched else ''}"
         "Install the runtime and a backend into one environment; `llama-server` then uses the GPU.\n"
         "`python -m gpubuild_llama info` shows what is installed.\n"
     )
