@@ -146,6 +146,7 @@ def _ccob(view: View, start: int, size: int, kept: list[Image]) -> Block:
             for done in range(0, row.size, repack.PIECE):
                 yield read(again, row.source + done, min(repack.PIECE, row.size - done))
             position = row.at + row.size
+        yield bytes(end - position)
 
     packed = repack.pack(view, start, contents, end, None)
     if len(packed) >= size:

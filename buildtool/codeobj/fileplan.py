@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 from buildtool.codeobj import blocks, compact, cut_elf, cut_pe, elf, names, output, scan
 from buildtool.codeobj.keep import Keep
 from buildtool.codeobj.model import Image
 from buildtool.codeobj.output import Copy, Output
-from buildtool.codeobj.view import View
+from buildtool.codeobj.view import DamagedError, View
 
 SHRINKING = frozenset({"fatbin", "offload-bundle", "ccob"})  # containers, and files that are nothing else
 HOST = frozenset({"elf", "pe"})
@@ -79,7 +80,7 @@ def _bare(view: View, _kind: str, images: list[Image], keep: Keep, targets: froz
         puts += [output.Put(position + put.at, put.data) for put in block.puts]
         position += block.new_size
         kept += block.images
-    return FilePlan(Output(position, tuple(copies), tuple(puts)), targets, kept)
+    return FilePlan(output.checked(Output(position, tuple(copies), tuple(puts)), view.size), targets, kept)
 
 
 def _host(view: View, kind: str, images: list[Image], keep: Keep, targets: frozenset[str]) -> FilePlan:
@@ -92,14 +93,18 @@ def _host(view: View, kind: str, images: list[Image], keep: Keep, targets: froze
         return FilePlan(output.whole(view.size), targets, kept)
     if loose:
         return FilePlan(_with_holes(view.size, list(made.values())), targets, kept, f"holes only: {why}")
-    if kind == "elf":
-        result, layouts = cut_elf.cut(view, elf.parse_header(view.peek(0, 64)), sections)
-    else:
-        result, layouts = cut_pe.cut(view, sections)
+    try:
+        if kind == "elf":
+            result, layouts = cut_elf.cut(view, elf.parse_header(view.peek(0, 64)), sections)
+        else:
+            result, layouts = cut_pe.cut(view, sections)
+    except struct.error as error:  # an address that has no room where it is to be written
+        what = "The file's tables contradict each other."
+        raise DamagedError(what, why=str(error)) from error
     still = [f"holes only in {layout.section.name}: {layout.why}" for layout in layouts if not layout.moved]
     if not still and view.size - result.size < freed // 2:
         still = ["holes only: the file's layout leaves no way to shorten it"]
-    return FilePlan(result, targets, kept, "; ".join(still))
+    return FilePlan(output.checked(result, view.size), targets, kept, "; ".join(still))
 
 
 def _sections(
@@ -123,6 +128,9 @@ def _sections(
     sections: list[compact.Section] = []
     for name, offset, size, address in sorted(rows, key=lambda row: row[1]):
         inside = tuple(block for start, block in sorted(made.items()) if offset <= start < offset + size)
+        if inside and offset + size > view.size:
+            what = f"The section {name} claims {size} bytes at {offset:#x} of {view.size:#x}."
+            raise DamagedError(what)
         if inside and (not sections or sections[-1].offset + sections[-1].size <= offset):
             sections.append(compact.Section(name, offset, size, address, inside))
     return sections, False, ""
@@ -139,4 +147,4 @@ def _with_holes(size: int, made: list[blocks.Block]) -> Output:
         puts += [output.Put(block.start + put.at, put.data) for put in block.puts]
         position = max(position, block.start + block.size)
     copies.append(Copy(position, position, max(0, size - position)))
-    return Output(size, tuple(copy for copy in copies if copy.size), tuple(puts))
+    return output.checked(Output(size, tuple(copy for copy in copies if copy.size), tuple(puts)), size)

@@ -44,6 +44,22 @@ def whole(size: int) -> Output:
     return Output(size, (Copy(0, 0, size),))
 
 
+def checked(output: Output, source_size: int) -> Output:
+    """Return the output, if all its parts lie where they can.
+
+    Raises:
+        DamagedError: one lies outside of the old file or of the new one.
+    """
+    copies = all(
+        copy.size >= 0 and 0 <= copy.source <= source_size - copy.size and 0 <= copy.at <= output.size - copy.size
+        for copy in output.copies
+    )
+    if not copies or not all(0 <= put.at <= output.size - len(put.data) for put in output.puts):
+        what = "The file's tables name places that it does not have."
+        raise DamagedError(what)
+    return output
+
+
 def write(output: Output, source: Path, target: Path, advance: Advance) -> None:
     """Write `output` to the new file `target`, with the mode and times of `source`.
 
