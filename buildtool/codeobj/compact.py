@@ -50,13 +50,13 @@ class Layout(NamedTuple):
     moved: bool
     why: str = ""
 
-    def new_address(self, address: int) -> int | None:
-        """Return where what stands at the start of a container is now; None for any other address."""
-        old = address - self.section.address + self.section.offset
-        for block, start in zip(self.section.blocks, self.starts, strict=True):
-            if block.start == old:
-                return start - self.section.offset + self.section.address
-        return None
+    def moves(self) -> dict[int, int]:
+        """Return the new address of every container by its old one; nothing where they keep their places."""
+        if not self.moved:
+            return {}
+        ahead = self.section.address - self.section.offset
+        pairs = zip(self.section.blocks, self.starts, strict=True)
+        return {block.start + ahead: start + ahead for block, start in pairs}
 
 
 def records(view: View, address: int, offset: int, size: int) -> dict[int, int]:

@@ -143,6 +143,7 @@ class _Writer:
         self._view, self._header, self._table, self._segments = view, header, table, segments
         self._layouts, self._cuts = layouts, cuts
         self._gone = [one for one in cuts if one is not None]
+        self._moves = {old: new for layout in layouts for old, new in layout.moves().items()}
 
     def _at(self, offset: int) -> int:
         return offset - sum(one.high - one.low for one in self._gone if one.high <= offset)
@@ -239,16 +240,10 @@ class _Writer:
     def _pointer_values(self, pointers: _Pointers) -> list[Put]:
         puts = []
         for address, value in pointers.values.items():
-            new = self._moved(value)
-            if new is not None and new != value:
+            new = self._moves.get(value, value)
+            if new != value:
                 puts.append(Put(self._at(pointers.places[address]), struct.pack("<Q", new)))
         return puts
-
-    def _moved(self, address: int) -> int | None:
-        for layout in self._layouts:
-            if layout.moved and (new := layout.new_address(address)) is not None:
-                return new
-        return None
 
     def _symbols(self) -> list[Put]:
         """Move the symbols that name containers (``__hip_fatbin``) along with them."""
@@ -264,8 +259,8 @@ class _Writer:
                 continue
             data = read(self._view, row.offset, row.size // elf.SYMBOL.size * elf.SYMBOL.size)
             for number, (name, info, other, index, value, size) in enumerate(elf.SYMBOL.iter_unpack(data)):
-                new = self._moved(value) if index in numbers else None
-                if new is not None and new != value:
+                new = self._moves.get(value, value) if index in numbers else value
+                if new != value:
                     packed = elf.SYMBOL.pack(name, info, other, index, new, size)
                     puts.append(Put(self._at(row.offset + number * elf.SYMBOL.size), packed))
         return puts

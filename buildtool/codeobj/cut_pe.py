@@ -127,11 +127,10 @@ class _Writer:
                 position = row.raw + row.raw_size
         copies.append(Copy(self._at(position), position, max(0, end - position)))
         puts += [*self._sections(), *self._optional(), *self._debug()]
+        moves = {old: new for layout in self._layouts for old, new in layout.moves().items()}
         for place, value in values.items():
-            for layout in self._layouts:
-                new = layout.new_address(value) if layout.moved else None
-                if new is not None and new != value:
-                    puts.append(Put(self._at(place), struct.pack("<Q", new + self._header.base)))
+            if value in moves:
+                puts.append(Put(self._at(place), struct.pack("<Q", moves[value] + self._header.base)))
         return Output(self._at(end), tuple(copy for copy in copies if copy.size > 0), tuple(puts))
 
     def _directory(self, number: int) -> tuple[int, int, int]:

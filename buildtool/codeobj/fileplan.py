@@ -126,7 +126,8 @@ def _sections(
     else:
         rows = [(row.name, row.raw, row.raw_size, row.address) for row in cut_pe.parse(view)[1]]
     sections: list[compact.Section] = []
-    for name, offset, size, address in sorted(rows, key=lambda row: row[1]):
+    with_code = {image.section for image in images}
+    for name, offset, size, address in sorted((row for row in rows if row[0] in with_code), key=lambda row: row[1]):
         inside = tuple(block for start, block in sorted(made.items()) if offset <= start < offset + size)
         if inside and offset + size > view.size:
             what = f"The section {name} claims {size} bytes at {offset:#x} of {view.size:#x}."
