@@ -10,7 +10,7 @@ from buildtool.compat.model import LAUNCHERS, Decision
 from buildtool.compat.options import ToolkitOption
 from buildtool.compat.patches import PatchChoice, explain_patches
 from buildtool.compat.recipes import OptionRow
-from buildtool.compat.rules import Candidate, base_targets, compiler_needs, goes_with
+from buildtool.compat.rules import Candidate, base_targets, compiler_needs, goes_with, lacking
 from buildtool.compat.targets import Target, cmake_cuda
 
 NAMED_TARGETS = 3
@@ -87,6 +87,7 @@ def _toolkit(case: Case, option: ToolkitOption) -> list[Decision]:
     else:
         where, rule = "from the package registry", "toolkit-fetched"
         reason = "no installed toolkit fits" if _installed(case, option.kind) else "none is installed"
+        reason += _passed_over(case, option.kind)
     sources = option.cuda.source if option.cuda else option.rocm.source if option.rocm else ()
     if option.wheels is not None:
         sources = (*sources, option.wheels.source)
@@ -103,6 +104,16 @@ def _toolkit(case: Case, option: ToolkitOption) -> list[Decision]:
 
 def _installed(case: Case, kind: str) -> bool:
     return any(one.kind == kind for one in case.host.toolkits)
+
+
+def _passed_over(case: Case, kind: str) -> str:
+    """Say which installed toolkits were not taken for want of a library."""
+    found = [
+        f"{one.path} has no {' and no '.join(lacking(case, one))}"
+        for one in case.host.toolkits
+        if one.kind == kind and lacking(case, one)
+    ]
+    return f" ({'; '.join(sorted(found))})" if found else ""
 
 
 def _version_reason(case: Case, option: ToolkitOption) -> list[str]:

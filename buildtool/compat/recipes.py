@@ -96,6 +96,30 @@ class NeedRow(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str
 
 
+class LibraryRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A library of the toolkit that a backend is linked with, under the name the probe gives it."""
+
+    backend: Backend
+    library: str
+    reason: str
+
+
+class ReachRow(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far down a source goes: the oldest target it was tried for, and why nothing older.
+
+    Attributes:
+        backend: whose targets.
+        oldest: the oldest target that kernels of the source were compiled for.
+        toolkit: the toolkit that did it.
+        below: why there is nothing below.
+    """
+
+    backend: Backend
+    oldest: str
+    toolkit: str
+    below: str
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything gpubuild knows about building one project."""
 
@@ -108,6 +132,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     bases: tuple[BaseRow, ...] = msgspec.field(name="base", default=())
     rewrites: tuple[RewriteRow, ...] = msgspec.field(name="rewrite", default=())
     needs: tuple[NeedRow, ...] = msgspec.field(name="need", default=())
+    libraries: tuple[LibraryRow, ...] = msgspec.field(name="library", default=())
+    reaches: tuple[ReachRow, ...] = msgspec.field(name="reach", default=())
 
 
 def shipped_root(kind: str) -> Path:

@@ -17,6 +17,7 @@ from buildtool.compat.rules import (
     COMPILER,
     DRIVER,
     HERE,
+    INCOMPLETE,
     INSTALLABLE,
     KERNELS,
     KNOWN,
@@ -26,6 +27,7 @@ from buildtool.compat.rules import (
     TOOLKIT,
     Candidate,
     has_kernels,
+    lacking,
     runs_on,
     target_fact,
     toolkit_needs,
@@ -235,6 +237,15 @@ def _here_words(case: Case) -> str:
     return words
 
 
+def _incomplete_words(case: Case) -> str:
+    found = [
+        f"{NAMES[case.backend]} {one.version} in {one.path} has no {' and no '.join(lacking(case, one))}"
+        for one in case.host.toolkits
+        if lacking(case, one)
+    ]
+    return f"{'; '.join(sorted(found))}: the {NAMES[case.backend]} backend is linked with that." if found else ""
+
+
 def _driver_words(case: Case) -> str:
     driver = case.driver
     if driver is None:
@@ -270,6 +281,7 @@ _WORDS: dict[Fact, Callable[[Case], str]] = {
     TOOLKIT: _toolkit_words,
     NEED: _need_words,
     HERE: _here_words,
+    INCOMPLETE: _incomplete_words,
     KNOWN: _known_words,
     KERNELS: _kernels_words,
     KNOWN_BAD: _known_bad_words,

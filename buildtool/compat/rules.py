@@ -17,7 +17,7 @@ from buildtool.compat.recipes import NeedRow
 from buildtool.compat.sources import SourceChoice
 from buildtool.compat.targets import Target, parse_targets
 from buildtool.compat.versions import Release, ToolkitWish, parse_wish
-from buildtool.probe.model import Driver, HostCompiler
+from buildtool.probe.model import Driver, HostCompiler, ToolkitInstall
 
 MINOR_COMPATIBILITY_SINCE = 11  # NVIDIA CUDA compatibility guide: minor-version compatibility starts with CUDA 11
 
@@ -25,6 +25,7 @@ BACKEND = Fact("wish", "backend")
 TOOLKIT = Fact("wish", "toolkit")
 NEED = Fact("law", "need")
 HERE = Fact("machine", "toolkit")
+INCOMPLETE = Fact("machine", "incomplete")
 KNOWN = Fact("machine", "known")
 COMPILER = Fact("machine", "compiler")
 LIBC = Fact("platform", "libc")
@@ -106,6 +107,8 @@ def _broken_toolkit(case: Case, ground: Ground, option: ToolkitOption) -> Iterat
         yield NEED
     if option.provider == "elsewhere":
         yield HERE
+    if option.install is not None and lacking(case, option.install):
+        yield INCOMPLETE
     if refusing(option, case.target_names, case.host):
         yield KNOWN_BAD
     if option.kind == "cuda":
@@ -122,6 +125,13 @@ def _broken_cuda(case: Case, option: ToolkitOption) -> Iterator[Fact]:
         yield LIBC
     if not driver_fits(case, option.release):
         yield DRIVER
+
+
+def lacking(case: Case, install: ToolkitInstall) -> tuple[str, ...]:
+    """Name the libraries that the recipe needs from an installed toolkit and that are not there."""
+    return tuple(
+        row.library for row in case.recipe.libraries if row.backend == install.kind and row.library in install.lacks
+    )
 
 
 def serves(option: ToolkitOption | None, target: Target) -> bool:

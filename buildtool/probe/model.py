@@ -56,12 +56,17 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ToolkitInstall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An installed CUDA, ROCm or Vulkan SDK: `path` is its root, `compiler` its nvcc/clang++/glslc."""
+    """An installed CUDA, ROCm or Vulkan SDK: `path` is its root, `compiler` its nvcc/clang++/glslc.
+
+    `lacks` names those of its math libraries (cuBLAS, hipBLAS, rocBLAS) whose headers are not there: vendors package
+    them apart from the compiler.
+    """
 
     kind: Literal["cuda", "rocm", "vulkan"]
     version: str | None
     path: str
     compiler: str | None = None
+    lacks: tuple[str, ...] = ()
 
 
 class HostCompiler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

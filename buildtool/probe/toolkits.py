@@ -15,6 +15,11 @@ TIMEOUT_S = 4.0
 CUDA_VARIABLES = ("CUDA_PATH", "CUDA_HOME", "CUDAToolkit_ROOT", "CUDA_ROOT")
 # A wrapper script named nvcc (in /usr/local/bin, say) has neither of these beside it.
 CUDA_MARKS = (("bin", "nvcc.profile"), ("include", "cuda_runtime.h"))
+# Debian's packages put the headers of /usr/lib/nvidia-cuda-toolkit into /usr/include.
+HEADERS = {
+    "cuda": {"cuBLAS": ("cublas_v2.h",)},
+    "rocm": {"hipBLAS": ("hipblas", "hipblas.h"), "rocBLAS": ("rocblas", "rocblas.h")},
+}
 ROCM_VARIABLES = ("ROCM_PATH", "ROCM_HOME", "HIP_PATH")
 
 
@@ -90,7 +95,8 @@ def cuda_toolkits(machine: Machine) -> tuple[ToolkitInstall, ...]:
             stated = parse_nvcc(output.text) if output else None
             version = stated.version if stated else None
         if compiler is not None or version is not None:
-            found.append(ToolkitInstall(kind="cuda", version=version, path=root, compiler=compiler))
+            lacks = _lacks(machine, "cuda", root)
+            found.append(ToolkitInstall(kind="cuda", version=version, path=root, compiler=compiler, lacks=lacks))
     return tuple(found)
 
 
@@ -121,7 +127,8 @@ def rocm_toolkits(machine: Machine) -> tuple[ToolkitInstall, ...]:
             if compiler is None and stated is not None and stated.clang_path:
                 compiler = _existing(machine, join(machine, stated.clang_path, program_name(machine, "clang++")))
         if version:
-            found.append(ToolkitInstall(kind="rocm", version=version, path=root, compiler=compiler))
+            lacks = _lacks(machine, "rocm", root)
+            found.append(ToolkitInstall(kind="rocm", version=version, path=root, compiler=compiler, lacks=lacks))
     return tuple(found)
 
 
@@ -167,6 +174,19 @@ def parse_vulkan_header(text: str) -> str | None:
     patch = re.search(r"#define VK_HEADER_VERSION (\d{1,4})\b", text, re.ASCII)
     whole = re.search(r"#define VK_HEADER_VERSION_COMPLETE VK_MAKE_API_VERSION\(0, (\d), (\d{1,2}),", text, re.ASCII)
     return f"{whole[1]}.{whole[2]}.{patch[1]}" if patch and whole else None
+
+
+def _lacks(machine: Machine, kind: str, root: str) -> tuple[str, ...]:
+    """Name the libraries of a toolkit whose headers are in none of its include folders."""
+    folders = [join(machine, root, "include")]
+    targets = join(machine, root, "targets")
+    folders += [join(machine, targets, name, "include") for name in machine.list_dir(targets)]
+    folders += ["/usr/include"] if root.startswith("/usr/lib/") else []
+    return tuple(
+        name
+        for name, header in HEADERS[kind].items()
+        if not any(machine.exists(join(machine, folder, *header)) for folder in folders)
+    )
 
 
 def _from_environment(machine: Machine, variables: tuple[str, ...]) -> Iterable[str]:

@@ -121,6 +121,28 @@ def test_an_installed_toolkit_that_does_not_fit_is_left_alone(installed: str, wi
     assert found.toolkit.provider == "pypi"
 
 
+BARE = ToolkitInstall(kind="cuda", version="13.0.88", path="/usr/local/cuda", lacks=("cuBLAS",))
+
+
+def test_a_toolkit_without_the_library_the_backend_is_linked_with_is_passed_over() -> None:
+    found = plan(debian(toolkits=(BARE,)), backend="cuda", targets=("sm_90",))
+    assert found.toolkit is not None
+    assert found.toolkit.provider == "pypi"
+    (reason,) = [one.reason for one in found.decisions if one.subject == "toolkit"]
+    assert "/usr/local/cuda has no cuBLAS" in reason
+    whole = msgspec.structs.replace(BARE, path="/opt/cuda", lacks=())
+    used = plan(debian(toolkits=(BARE, whole)), backend="cuda", targets=("sm_90",)).toolkit
+    assert used is not None
+    assert used.path == "/opt/cuda"
+
+
+def test_a_refusal_says_that_the_installed_toolkit_is_incomplete() -> None:
+    aged = msgspec.structs.replace(BARE, version="11.8.89", path="/opt/cuda-11.8")
+    host = debian("11", toolkits=(aged,), host_compilers=(gcc(11),))
+    error = refusal(host, backend="cuda", targets=("sm_61",), toolkit="cuda==11.8.*")
+    assert "CUDA 11.8.89 in /opt/cuda-11.8 has no cuBLAS" in error.why
+
+
 def test_old_cuda_is_not_used_where_its_headers_break_on_glibc() -> None:
     found = plan(debian("13", toolkits=(cuda("12.8.93"),)), backend="cuda", targets=("sm_90",))
     assert found.toolkit is not None

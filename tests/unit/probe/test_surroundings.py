@@ -36,6 +36,19 @@ def test_a_distribution_nvcc_has_its_root_in_usr() -> None:
     assert [(t.version, t.path) for t in toolkits.cuda_toolkits(machine)] == [("12.0.140", "/usr")]
 
 
+def test_a_toolkit_tells_which_math_libraries_it_lacks() -> None:
+    def found(*headers: str) -> list[tuple[str, ...]]:
+        files = {"/opt/cuda/version.json": VERSION_JSON, **dict.fromkeys(headers, "")}
+        machine = ImitatedMachine(files=files, programs={"/opt/cuda/bin/nvcc": printing(NVCC_12_0)})
+        return [one.lacks for one in toolkits.cuda_toolkits(machine)]
+
+    assert found() == [("cuBLAS",)]
+    assert found("/opt/cuda/include/cublas_v2.h") == [()]
+    assert found("/opt/cuda/targets/x86_64-linux/include/cublas_v2.h") == [()]
+    rocm = {"/opt/rocm/.info/version": "6.4.1", "/opt/rocm/include/rocblas/rocblas.h": ""}
+    assert [one.lacks for one in toolkits.rocm_toolkits(ImitatedMachine(files=rocm))] == [("hipBLAS",)]
+
+
 def test_a_wrapper_or_compiler_cache_named_nvcc_is_no_toolkit() -> None:
     wrapper = ImitatedMachine(programs={"/usr/local/bin/nvcc": printing(NVCC_12_0)})
     cache = ImitatedMachine(
