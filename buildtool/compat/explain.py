@@ -8,7 +8,7 @@ from buildtool.compat.devices import products_of
 from buildtool.compat.known_bad import bad_launchers, warnings
 from buildtool.compat.model import LAUNCHERS, Decision
 from buildtool.compat.options import ToolkitOption
-from buildtool.compat.patches import PatchChoice, explain_patches
+from buildtool.compat.patches import PatchChoice, explain_patches, explain_reach
 from buildtool.compat.recipes import OptionRow
 from buildtool.compat.rules import Candidate, base_targets, compiler_needs, goes_with, lacking
 from buildtool.compat.targets import Target, cmake_cuda
@@ -31,6 +31,7 @@ def explain(
         found += _toolkit(case, chosen.option)
     found.append(_compiler(case, chosen))
     found += [_profile(case), *explain_patches(patches, chosen.source)]
+    found += explain_reach(case.recipe.reaches, chosen.source, targets)
     found += [_launcher(case, chosen), _runtime(case), _tags(case)]
     found += _options(case, targets, rows)
     found += warnings(chosen.option, case.target_names, case.host)

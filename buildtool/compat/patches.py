@@ -12,11 +12,13 @@ from collections.abc import Iterable
 import msgspec
 
 from buildtool.compat.model import Backend, Decision, Plan, PlanPatch
+from buildtool.compat.recipes import ReachRow
 from buildtool.compat.series import PatchRow, Series, load_series, series_names
 from buildtool.compat.sources import SourceChoice
 from buildtool.compat.targets import Target
 
 LABEL_CHARS = 6
+OLD_CARDS = Target("cuda", "sm_60").order  # below are the cards that upstream's own releases leave out, or soon will
 
 
 class PatchChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,28 @@ def explain_patches(chosen: tuple[PatchChoice, ...], source: SourceChoice) -> li
             sources=(*one.row.source, one.row.upstream),
         )
         for one in chosen
+    ]
+
+
+def explain_reach(reaches: Iterable[ReachRow], source: SourceChoice, targets: Iterable[Target]) -> list[Decision]:
+    """Return how far down the source goes, when the build is for its oldest cards.
+
+    Args:
+        reaches: rows of the recipe.
+        source: the source that is built.
+        targets: the targets of the build.
+    """
+    wanted = tuple(targets)
+    return [
+        Decision(
+            subject="reach",
+            choice=f"down to {row.oldest} with {row.toolkit.replace('==', ' ')}",
+            rule="reach",
+            reason=f"compiled, not run on a card; {row.below}",
+            sources=row.source,
+        )
+        for row in reaches
+        if row.holds_on(source.date) and any(one.platform == row.backend and one.order < OLD_CARDS for one in wanted)
     ]
 
 

@@ -32,6 +32,10 @@ class _Found(msgspec.Struct, frozen=True):
     def terms(self) -> frozenset[str]:
         return frozenset(re.findall(r"\w+", re.sub(r"\bdefined\b", " ", self.condition)))
 
+    @property
+    def plain(self) -> bool:
+        return _PLAIN.fullmatch(self.condition.replace("\\", " ")) is not None
+
 
 def edit_guard(text: str, edit: Guard) -> str:
     """Return `text` with the guard widened; the same text when it needs no widening.
@@ -42,7 +46,7 @@ def edit_guard(text: str, edit: Guard) -> str:
     found = _guard(text, edit)
     if found.terms & {edit.term, *edit.enough}:
         return text
-    if not _PLAIN.fullmatch(found.condition.replace("\\", " ")):
+    if not found.plain:
         reason = "the condition is not a plain list of defined()"
         raise EditConflictError(reason, tuple(found.line.splitlines()))
     end = found.start + list(re.finditer(_TERM, found.condition))[-1].end()
@@ -57,7 +61,8 @@ def _guard(text: str, edit: Guard) -> _Found:
         fitting = [guard for guard in every if name and guard.defines == name]
     else:
         wanted = f"defined({edit.beside})"
-        fitting = [guard for guard in every if edit.beside in guard.terms]
+        beside = [guard for guard in every if edit.beside in guard.terms]
+        fitting = [guard for guard in beside if guard.plain] or beside
     if len(fitting) != 1:
         lines = tuple(guard.line.strip() for guard in fitting)
         reason = f"{len(fitting) or 'no'} guard{'s' * (len(fitting) > 1)} with {wanted}"

@@ -33,7 +33,7 @@ class Guard(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_fie
 
     Attributes:
         defines: the guard whose first line defines one of these macros; the first name found in the file counts.
-        beside: the guard that names this macro, when `defines` is empty.
+        beside: the guard that names this macro, when `defines` is empty; one that is a plain list goes before.
         term: the macro to add.
     """
 

@@ -10,13 +10,14 @@ from compat_machines import debian, rocm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildtool.compat import resolve
+from buildtool.compat import resolve, tables
 from buildtool.compat.model import Plan, Request
-from buildtool.compat.patches import choose_patches, with_patches
+from buildtool.compat.patches import choose_patches, explain_reach, with_patches
 from buildtool.compat.recipes import load_recipe
 from buildtool.compat.series import load_series
 from buildtool.compat.sources import choose_sources
 from buildtool.compat.targets import known_amd, parse_targets
+from buildtool.compat.versions import parse_wish
 from buildtool.errors import UnknownNameError
 
 RECIPE = load_recipe("llama.cpp")
@@ -110,3 +111,14 @@ def test_a_name_nobody_knows_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         load_series("llama.cpp").patch("hip-rnda1")
     assert "hip-rdna1" in caught.value.hint
+
+
+def test_every_source_tells_how_far_down_it_goes() -> None:
+    for source in SOURCES:
+        (row,) = [one for one in RECIPE.reaches if one.holds_on(source.date)]
+        (target,) = parse_targets([row.oldest])
+        assert any(row.oldest in toolkit.targets for toolkit in tables.cuda_toolkits()
+                   if parse_wish(row.toolkit).admits(toolkit.version))  # fmt: skip
+        (decision,) = explain_reach(RECIPE.reaches, source, [target])
+        assert decision.choice == "down to sm_35 with cuda 11.8"
+        assert explain_reach(RECIPE.reaches, source, parse_targets(["sm_60", "gfx1032"])) == []

@@ -52,6 +52,12 @@ def test_what_is_covered_already_needs_no_edit() -> None:
     assert edit_guard(COMMON_TEXT, covered) == COMMON_TEXT
 
 
+def test_of_two_guards_with_a_name_the_plain_list_is_meant() -> None:
+    text = "#if defined(X) && defined(A)\n#endif\n#if defined(A)\n#endif\n"
+    done = edit_guard(text, guard(beside="A", term="B"))
+    assert done == text.replace("#if defined(A)", "#if defined(A) || defined(B)")
+
+
 @pytest.mark.parametrize(
     ("text", "edit", "reason"),
     [

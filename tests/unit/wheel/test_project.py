@@ -6,10 +6,11 @@ import ast
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from buildtool.build.model import BuildTree
-from buildtool.compat.model import Plan, PlanCompiler, PlanSource, PlanToolkit, PlanWheel
+from buildtool.compat.model import Plan, PlanCompiler, PlanPatch, PlanSource, PlanToolkit, PlanWheel
 from buildtool.errors import BuildError
 from buildtool.runtime import RuntimeSet, VendorLibrary
 from buildtool.wheel.project import write_project
@@ -119,3 +120,17 @@ def test_bundled_libraries_travel_with_their_licences(project: Path) -> None:
     table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert table["license-files"] == ["LICENSE", "licenses/*"]
     assert [path.read_text() for path in (project / "licenses").iterdir()] == ["vendor terms"]
+
+
+def test_a_backend_tells_of_its_patches_and_the_runtime_does_not(project: Path) -> None:
+    patch = PlanPatch(name="hip-rdna1", sha256="0" * 64, targets=("gfx1013",))
+    plan = msgspec.structs.replace(PLAN, patches=(patch,))
+    source = tree(project.parent / "source é", project)
+    (project / "b").mkdir()
+    (project / "r").mkdir()
+    write_project(project / "b", plan, BACKEND, source, VENDOR)
+    write_project(project / "r", plan, RUNTIME, source, VENDOR)
+    module = (project / "b" / BACKEND.package / "__init__.py").read_text()
+    assert f"PATCHES = (('hip-rdna1', '{patch.sha256}', 'gfx1013'),)" in module
+    assert "patched: hip-rdna1 (gfx1013; sha256 000" in (project / "b" / "README.md").read_text()
+    assert "patched" not in (project / "r" / "README.md").read_text()
