@@ -18,8 +18,9 @@ import msgspec
 
 from buildtool.build.configure import cmake_arguments, configure, hermetic_environment
 from buildtool.build.costs import CostBook
+from buildtool.build.door import Door
 from buildtool.build.jobs import job_count
-from buildtool.build.launcher import Launcher, difference, proved_launcher, start, statistics
+from buildtool.build.launcher import Launcher, cache_folder, difference, proved_launcher, start, statistics
 from buildtool.build.model import BuildTree, CacheStats
 from buildtool.build.ninja import BuildProgress, pending
 from buildtool.build.ninja import build as run_ninja
@@ -60,6 +61,7 @@ def default_build_dir(plan: Plan, toolchain: Toolchain, source: SourceTree) -> P
     identity = [
         plan.recipe, source.path if source.mutable else source.digest, plan.backend, plan.profile, plan.runtime,
         toolchain.version, toolchain.root, plan.host_compiler.cxx, plan.host_compiler.version, options,
+        *([toolchain.sandbox.tree] if toolchain.sandbox is not None else []),
     ]  # fmt: skip
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     return cache_root() / "build" / f"{plan.recipe}-{plan.backend}-{key}"
@@ -131,12 +133,12 @@ class _Site:
         book = CostBook(cache_root() / "costs" / f"{plan.recipe}-{plan.backend}.json", shipped)
         launcher = proved_launcher(plan, toolchain, cache_root()) if self.options.use_cache else None
         added = {**toolchain.env, **(launcher.env if launcher else {})}
-        env = hermetic_environment(source, added)
+        door = self._door(plan, toolchain, source, launcher, added)
         arguments = cmake_arguments(plan, toolchain, launcher, book)
-        configure(self.build_dir, source, toolchain, arguments, env=env, log=self.log)
+        configure(self.build_dir, source, toolchain, arguments, door=door, log=self.log)
         wanted = self.options.targets or _targets(plan)
-        steps = pending(toolchain.ninja, self.build_dir, wanted, env)
-        cache = self._compile(toolchain, launcher, wanted, steps, env, book) if steps else None
+        steps = pending(toolchain.ninja, self.build_dir, wanted, door)
+        cache = self._compile(toolchain, launcher, wanted, steps, door, book) if steps else None
         return BuildTree(
             path=str(self.build_dir),
             source=source.path,
@@ -156,24 +158,38 @@ class _Site:
         launcher: Launcher | None,
         wanted: tuple[str, ...],
         steps: list[str],
-        env: dict[str, str],
+        door: Door,
         book: CostBook,
     ) -> CacheStats | None:
         if launcher is not None:
             start(launcher)
-        before = statistics(launcher) if launcher else None
+        before = statistics(launcher, toolchain.sandbox) if launcher else None
         run_ninja(
             toolchain.ninja,
             self.build_dir,
             wanted,
             steps=steps,
             jobs=self.jobs,
-            env=env,
+            door=door,
             log=self.log,
             book=book,
             progress=self.progress,
         )
-        return difference(before, statistics(launcher)) if launcher else None
+        return difference(before, statistics(launcher, toolchain.sandbox)) if launcher else None
+
+    def _door(
+        self, plan: Plan, toolchain: Toolchain, source: SourceTree, launcher: Launcher | None, added: dict[str, str]
+    ) -> Door:
+        """Return how this build's commands run: here, or inside a root filesystem that sees only what they need."""
+        if toolchain.sandbox is None:
+            return Door(env=hermetic_environment(source, added))
+        ceiling = {"GIT_CEILING_DIRECTORIES": str(Path(source.path).parent)}
+        return Door(
+            env=toolchain.sandbox.environment(ceiling | added),
+            sandbox=toolchain.sandbox,
+            readable=(str(Path(source.path)), str(recipe_directory(plan.recipe))),
+            writable=(str(self.build_dir), *([str(cache_folder(launcher))] if launcher else [])),
+        )
 
 
 def _targets(plan: Plan) -> tuple[str, ...]:

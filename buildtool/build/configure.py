@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import IO
 
 from buildtool.build.costs import CostBook
+from buildtool.build.door import Door
 from buildtool.build.launcher import Launcher
+from buildtool.build.uses import STAMP, toolkit_place
 from buildtool.compat.model import Plan
 from buildtool.compat.recipes import recipe_directory
 from buildtool.errors import BuildError, ProcessError
@@ -18,7 +20,6 @@ from buildtool.process import run
 from buildtool.source.model import SourceTree
 from buildtool.toolchain.model import Toolchain
 
-STAMP = "gpubuild-configure.json"
 PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize", "test-backend-ops")
 BACKEND_TARGETS = {"cuda": "ggml-cuda", "rocm": "ggml-hip", "vulkan": "ggml-vulkan", "cpu": ""}
 SLOW_FIRST = 24  # how many sources are worth putting in front
@@ -57,7 +58,7 @@ def configure(
     toolchain: Toolchain,
     arguments: tuple[str, ...],
     *,
-    env: Mapping[str, str],
+    door: Door,
     log: IO[str],
 ) -> bool:
     """Run CMake unless this directory was configured in exactly this way; return whether it ran.
@@ -66,16 +67,17 @@ def configure(
         BuildError: CMake failed; carries what it said.
     """
     argv = [toolchain.cmake, "-G", "Ninja", "-S", source.path, "-B", str(build_dir), *arguments]
-    digest = hashlib.sha256(json.dumps([argv, source.digest]).encode()).hexdigest()
+    identity = [argv, source.digest, *([toolkit_place(toolchain)] if toolchain.sandbox is not None else [])]
+    digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     stamp = build_dir / STAMP
     if (build_dir / "build.ninja").is_file() and _stamped(stamp) == digest:
         return False
     stamp.unlink(missing_ok=True)
     try:
-        run(argv, env=env, log=log)
+        run(door.argv(argv), env=door.env, log=log)
     except ProcessError as error:
         raise _explain(error, Path(log.name)) from error
-    stamp.write_text(json.dumps({"arguments": digest}), encoding="utf-8")
+    stamp.write_text(json.dumps({"arguments": digest, "toolkit": toolkit_place(toolchain)}), encoding="utf-8")
     return True
 
 

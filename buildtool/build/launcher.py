@@ -22,16 +22,26 @@ from buildtool.compat.model import Plan
 from buildtool.errors import GpubuildError
 from buildtool.process import run, run_detached
 from buildtool.toolchain.model import Toolchain
+from buildtool.toolchain.sandbox import Sandbox
 
 TRIAL_TIMEOUT_S = 120.0
 CACHE_SIZE = "10G"
+ARCHITECTURES = {"cuda": "CMAKE_CUDA_ARCHITECTURES", "rocm": "GPU_TARGETS"}
 UNIX_SOCKET_LIMIT = 100  # bytes; sockaddr_un.sun_path holds 108 on Linux, 104 on macOS
 
-_TRIAL_CXX = "int gpubuild_trial(int a) { return a + 1; }\n"
-_TRIAL_CUDA = (
+_CXX = "int gpubuild_trial(int a) { return a + 1; }\n"
+_CUDA = (
     "__global__ void gpubuild_kernel(float *a) { a[threadIdx.x] += 1.0f; }\n"
     "void gpubuild_trial(float *a) { gpubuild_kernel<<<1, 32>>>(a); }\n"
 )
+# Language to file name, content and flags, as CMake compiles it.
+_TRIALS = {
+    "CXX": ("trial.cpp", _CXX, ("-O2", "-fPIC")),
+    "CUDA": (
+        "trial.cu", _CUDA, ("-O3", "-forward-unknown-to-host-compiler", "-Xcompiler=-fPIC", "-use_fast_math"),
+    ),
+    "HIP": ("trial.hip", "#include <hip/hip_runtime.h>\n" + _CUDA, ("-x", "hip", "-O3", "-fPIC")),
+}  # fmt: skip
 
 
 class Launcher(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +62,7 @@ def choose(
     toolchain: Toolchain,
     *,
     compilers: dict[str, str],
-    cuda_architectures: str,
+    architectures: str,
     cache_dir: Path,
 ) -> tuple[Launcher | None, tuple[str, ...]]:
     """Return the first launcher that survives a trial compile, and why others did not.
@@ -60,20 +70,20 @@ def choose(
     Args:
         candidates: names in order of preference (``sccache``, ``ccache``).
         toolchain: whose environment the compilers need.
-        compilers: language (``CXX``, ``CUDA``) to compiler path.
-        cuda_architectures: the plan's ``CMAKE_CUDA_ARCHITECTURES``, "" without CUDA.
+        compilers: language (``CXX``, ``CUDA``, ``HIP``) to compiler path.
+        architectures: the plan's ``CMAKE_CUDA_ARCHITECTURES`` or ``GPU_TARGETS``, "" without.
         cache_dir: where the launchers keep their caches.
     """
     rejected: list[str] = []
     for name in candidates:
-        program = _find(name)
+        program = _find(name, toolchain)
         if program is None:
             rejected.append(f"{name}: not installed")
             continue
         launcher = Launcher(name=name, program=program, env=_environment(name, cache_dir))
         try:
             start(launcher)
-            _trial(launcher, toolchain, compilers, cuda_architectures)
+            _trial(launcher, toolchain, compilers, architectures)
         except (GpubuildError, OSError) as error:
             rejected.append(f"{name}: the trial compile failed ({error})")
             continue
@@ -84,12 +94,13 @@ def choose(
 def proved_launcher(plan: Plan, toolchain: Toolchain, cache: Path) -> Launcher | None:
     """Return the launcher for a plan; the trial runs once per launcher, compiler and target list."""
     compilers = {"CXX": plan.host_compiler.cxx}
-    architectures = plan.cmake_options.get("CMAKE_CUDA_ARCHITECTURES", "")
-    if plan.backend == "cuda":
-        compilers["CUDA"] = toolchain.cmake_options["CMAKE_CUDA_COMPILER"]
-    programs = [path for path in (*map(_find, plan.launchers), *compilers.values()) if path is not None]
-    stamps = [(path, Path(path).stat().st_mtime_ns, Path(path).stat().st_size) for path in programs]
-    identity = json.dumps([plan.launchers, stamps, architectures, str(cache)])
+    architectures = plan.cmake_options.get(ARCHITECTURES.get(plan.backend, ""), "")
+    for language in ("CUDA", "HIP"):
+        if compiler := toolchain.cmake_options.get(f"CMAKE_{language}_COMPILER"):
+            compilers[language] = compiler
+    found = (_find(name, toolchain) for name in plan.launchers)
+    stamps = [_stamp(path, toolchain) for path in (*found, *compilers.values()) if path is not None]
+    identity = json.dumps([plan.launchers, stamps, architectures, str(cache), toolchain.env], sort_keys=True)
     record = cache / "launchers" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
     record.parent.mkdir(parents=True, exist_ok=True)
     from filelock import FileLock
@@ -99,10 +110,18 @@ def proved_launcher(plan: Plan, toolchain: Toolchain, cache: Path) -> Launcher |
             return msgspec.json.decode(record.read_bytes(), type=_Verdict).launcher
         except (OSError, msgspec.DecodeError):
             launcher, rejected = choose(
-                plan.launchers, toolchain, compilers=compilers, cuda_architectures=architectures, cache_dir=cache
+                plan.launchers, toolchain, compilers=compilers, architectures=architectures, cache_dir=cache
             )
         record.write_bytes(msgspec.json.encode(_Verdict(launcher=launcher, rejected=rejected)))
     return launcher
+
+
+def _stamp(path: str, toolchain: Toolchain) -> tuple[str, ...]:
+    """Return what changes when a program does; a root filesystem never changes."""
+    if toolchain.sandbox is not None:
+        return (toolchain.sandbox.tree, path)
+    found = Path(path).stat()
+    return (path, str(found.st_mtime_ns), str(found.st_size))
 
 
 def start(launcher: Launcher) -> None:
@@ -113,9 +132,14 @@ def start(launcher: Launcher) -> None:
     run_detached([launcher.program, "--start-server"], env={**os.environ, **launcher.env})
 
 
-def statistics(launcher: Launcher) -> CacheStats | None:
+def statistics(launcher: Launcher, sandbox: Sandbox | None = None) -> CacheStats | None:
     """Read the launcher's counters; None when it does not answer."""
     env = {**os.environ, **launcher.env}
+    if sandbox is not None:
+        place = cache_folder(launcher)
+        argv = sandbox.argv([launcher.program, "--print-stats"], cwd=place, writable=[place])
+        done = run(argv, env=sandbox.environment(launcher.env), timeout_s=20, check=False)
+        return parse_ccache(done.output) if done.returncode == 0 else None
     if launcher.name == "sccache":
         done = run([launcher.program, "--show-stats", "--stats-format=json"], env=env, timeout_s=20, check=False)
         return parse_sccache(done.output) if done.returncode == 0 else None
@@ -168,7 +192,11 @@ def difference(before: CacheStats | None, after: CacheStats | None) -> CacheStat
     )
 
 
-def _find(name: str) -> str | None:
+def _find(name: str, toolchain: Toolchain) -> str | None:
+    if toolchain.sandbox is not None:
+        # sccache's server would run the compilers outside.
+        inside = Path(toolchain.sandbox.tree, "usr", "bin", name)
+        return f"/usr/bin/{name}" if name == "ccache" and inside.is_file() else None
     beside = Path(sys.executable).parent / name
     if beside.is_file() and os.access(beside, os.X_OK):
         return str(beside)
@@ -202,27 +230,39 @@ def _socket(directory: Path) -> Path:
     return private / f"{digest}.sock"
 
 
-def _trial(launcher: Launcher, toolchain: Toolchain, compilers: dict[str, str], cuda_architectures: str) -> None:
+def _trial(launcher: Launcher, toolchain: Toolchain, compilers: dict[str, str], architectures: str) -> None:
     """Compile a small file twice per language, as CMake would, and check that objects come out."""
-    env = {**os.environ, **toolchain.env, **launcher.env}
+    added = {**toolchain.env, **launcher.env}
+    sandbox = toolchain.sandbox
+    env = sandbox.environment(added) if sandbox is not None else {**os.environ, **added}
     with tempfile.TemporaryDirectory(prefix="gpubuild-trial-") as name:
         folder = Path(name)
         for language, compiler in compilers.items():
-            source = folder / ("trial.cu" if language == "CUDA" else "trial.cpp")
-            source.write_text(_TRIAL_CUDA if language == "CUDA" else _TRIAL_CXX)
-            flags = _cuda_flags(cuda_architectures) if language == "CUDA" else ["-O2", "-fPIC"]
+            filename, text, flags = _TRIALS[language]
+            source = folder / filename
+            source.write_text(text)
             for turn in range(2):
                 target = folder / f"{language}{turn}.o"
-                argv = [launcher.program, compiler, *flags, "-c", str(source), "-o", str(target)]
+                words = [*flags, *_target_flags(language, architectures, compilers["CXX"])]
+                argv = [launcher.program, compiler, *words, "-c", str(source), "-o", str(target)]
+                if sandbox is not None:
+                    argv = sandbox.argv(argv, cwd=folder, writable=[folder, cache_folder(launcher)])
                 run(argv, cwd=folder, env=env, timeout_s=TRIAL_TIMEOUT_S)
                 if not target.is_file() or target.stat().st_size == 0:
                     what = f"{launcher.name} produced no object file."
                     raise GpubuildError(what)
 
 
-def _cuda_flags(architectures: str) -> list[str]:
-    flags = ["-O3", "-forward-unknown-to-host-compiler", "-Xcompiler=-fPIC", "-use_fast_math"]
-    for entry in architectures.split(";"):
-        number = entry.split("-", maxsplit=1)[0]
-        flags.append(f"--generate-code=arch=compute_{number},code=[sm_{number}]")
-    return flags
+def cache_folder(launcher: Launcher) -> Path:
+    """Return the directory a launcher keeps its cache in."""
+    return Path(launcher.env.get("CCACHE_DIR") or launcher.env["SCCACHE_DIR"])
+
+
+def _target_flags(language: str, architectures: str, cxx: str) -> list[str]:
+    if language == "HIP":
+        return [f"--offload-arch={name}" for name in architectures.split(";")]
+    if language == "CUDA":
+        numbers = [entry.split("-", maxsplit=1)[0] for entry in architectures.split(";")]
+        codes = [f"--generate-code=arch=compute_{number},code=[sm_{number}]" for number in numbers]
+        return [f"-ccbin={cxx}", *codes]
+    return []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Protocol
 
 import msgspec
 
 from buildtool.build.costs import CostBook, parse_ninja_log
+from buildtool.build.door import Door
 from buildtool.errors import BuildError, ProcessError, StorageError
 from buildtool.process import run
 
@@ -66,9 +66,10 @@ def parse_failure(lines: list[str]) -> NinjaFailure | None:
     return None
 
 
-def pending(ninja: str, build_dir: Path, targets: tuple[str, ...], env: Mapping[str, str]) -> list[str]:
+def pending(ninja: str, build_dir: Path, targets: tuple[str, ...], door: Door) -> list[str]:
     """Return the descriptions of the steps that Ninja would run (a dry run)."""
-    done = run([ninja, "-C", str(build_dir), "-n", *targets], env=env, timeout_s=120)
+    argv = door.argv([ninja, "-C", str(build_dir), "-n", *targets])
+    done = run(argv, env=door.env, timeout_s=120)
     steps = (parse_step(line) for line in done.output.splitlines())
     return [step[2] for step in steps if step is not None]
 
@@ -80,7 +81,7 @@ def build(  # noqa: PLR0913 - one call starts a build; everything it needs meets
     *,
     steps: list[str],
     jobs: int,
-    env: Mapping[str, str],
+    door: Door,
     log: IO[str],
     book: CostBook,
     progress: BuildProgress | None,
@@ -91,12 +92,12 @@ def build(  # noqa: PLR0913 - one call starts a build; everything it needs meets
         BuildError: a step failed; carries its command and its last lines.
         StorageError: the disk filled up.
     """
-    env = {**env, "NINJA_STATUS": STATUS}
+    env = {**door.env, "NINJA_STATUS": STATUS}
     if progress is not None:
         progress.start(len(steps), sum(book.cost(step) for step in steps), jobs)
     counter = _Counter(book, progress)
     try:
-        argv = [ninja, "-C", str(build_dir), "-j", str(jobs), *targets]
+        argv = door.argv([ninja, "-C", str(build_dir), "-j", str(jobs), *targets])
         run(argv, env=env, log=log, on_line=counter.line)
     except ProcessError as error:
         raise _explain(error, counter.lines, Path(log.name)) from error

@@ -58,13 +58,14 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from buildtool.build import BuildOptions, build
     from buildtool.build.jobs import job_count
     from buildtool.cli.progress import Reporter
-    from buildtool.compat.fixed import with_local_digest, with_source
+    from buildtool.compat.fixed import with_local_digest, with_source, with_toolkit
     from buildtool.compat.patches import with_patches
     from buildtool.patch import patched_source
     from buildtool.runtime import collect
     from buildtool.source import acquire as acquire_source
     from buildtool.source import resolve as fix_source
     from buildtool.toolchain import acquire as acquire_toolchain
+    from buildtool.toolchain import pinned
     from buildtool.wheel import pack, require_writable
 
     job_count(jobs, device_code=False)
@@ -78,6 +79,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         reporter.note(_headline(plan))
         downloads = reporter.downloads()
         plan = with_source(plan, fix_source(plan.source, progress=downloads))
+        plan = with_toolkit(plan, pinned(plan.toolkit, progress=downloads))
         tree_source = acquire_source(plan.source, progress=downloads)
         plan = with_local_digest(plan, tree_source.digest)
         patched = patched_source(plan.patches, plan.recipe, tree_source, progress=downloads)

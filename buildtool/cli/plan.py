@@ -95,11 +95,12 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         return
     found = wish.make_plan(given, lock, host_file, replay)
     if out is not None:
-        from buildtool.compat.fixed import with_source
+        from buildtool.compat.fixed import with_source, with_toolkit
         from buildtool.compat.lock import save_lock
         from buildtool.source import resolve as fix_source
+        from buildtool.toolchain import pinned
 
-        found = with_source(found, fix_source(found.source))
+        found = with_toolkit(with_source(found, fix_source(found.source)), pinned(found.toolkit))
         save_lock(found, out)
     if as_json:
         print_json(found)

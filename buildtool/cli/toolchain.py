@@ -36,45 +36,78 @@ def list_toolkits(
     if available:
         _list_available(as_json=as_json)
         return
+    from buildtool.build.uses import builds_with
     from buildtool.probe import detect
     from buildtool.toolchain import installed
 
     fetched, system = installed(), detect().toolkits
     if as_json:
-        print_json({"schema": SCHEMA, "toolkits": fetched, "system": system})
+        uses = {toolkit.name: builds_with(toolkit.path) for toolkit in fetched}
+        print_json({"schema": SCHEMA, "toolkits": fetched, "used_by": uses, "system": system})
         return
-    rows = [(f"{t.kind} {t.version}", _size(t.bytes), t.origin, t.path) for t in fetched]
-    rows += [(f"{t.kind} {t.version or '?'}", "", "installed on this machine", t.path) for t in system]
+    rows = [
+        (f"{t.kind} {t.version}", _size(t.bytes), t.origin, _uses(len(builds_with(t.path))), t.name) for t in fetched
+    ]
+    rows += [(f"{t.kind} {t.version or '?'}", "", "installed on this machine", "", t.path) for t in system]
     if not rows:
         typer.echo('No toolkit yet. Fetch one: gpubuild toolchain install "cuda==13.*"')
         return
-    _table(("Toolkit", "Size", "Origin", "Path"), rows)
+    _table(("Toolkit", "Size", "Origin", "Used by", "Name or path"), rows)
+
+
+def _uses(builds: int) -> str:
+    return f"{builds} build{'' if builds == 1 else 's'}" if builds else "nothing"
 
 
 def _list_available(*, as_json: bool) -> None:
-    from buildtool.toolchain import available, platform_name
+    from buildtool.toolchain import available, available_rootfs, platform_name
 
-    sets = available(platform_name())
+    platform = platform_name()
+    sets, made = available(platform), available_rootfs(platform)
     if as_json:
-        print_json({"schema": SCHEMA, "platform": platform_name(), "available": sets})
+        print_json({"schema": SCHEMA, "platform": platform, "available": sets, "rootfs": made})
         return
-    if not sets:
-        typer.echo(f"No toolkit can be fetched for {platform_name()}.")
+    if not sets and not made:
+        typer.echo(f"No toolkit can be fetched for {platform}.")
         return
-    _table(("Toolkit", "Release"), [(f"cuda {s.version}", f"CUDA {s.meta}") for s in sets])
+    rows = [(f"cuda {s.version}", f"CUDA {s.meta}, NVIDIA's wheels", "") for s in sets]
+    rows += [
+        (
+            f"{r.kind} {r.version}",
+            f"root filesystem of Debian {r.suites[-1]}",
+            f"{_size(r.download)}, {_size(r.unpacked)}",
+        )
+        for r in made
+    ]
+    _table(("Toolkit", "From", "To fetch, on disk"), rows)
 
 
-@toolchain_app.command("install", epilog='Example: [bold]gpubuild toolchain install "cuda==13.0.*"[/bold]')
+@toolchain_app.command(
+    "install",
+    epilog='Examples: [bold]gpubuild toolchain install "cuda==13.0.*"[/bold] · '
+    '[bold]gpubuild toolchain install "rocm==7.*"[/bold]',
+)
 def install_toolkit(
-    spec: Annotated[str, typer.Argument(help='What to install, such as "cuda==13.0.*".')], as_json: Json = False
+    spec: Annotated[str, typer.Argument(help='What to install, such as "cuda==13.0.*" or "rocm==7.*".')],
+    mirror: Annotated[
+        str | None, typer.Option("--mirror", metavar="URL", help="Debian mirror; apt's own configuration if left out.")
+    ] = None,
+    ignore_valid_until: Annotated[
+        bool, typer.Option("--ignore-valid-until", help="Accept a mirror's outdated index; signatures are checked.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Fetch a toolkit from the package registry into gpubuild's store."""
+    """Fetch a toolkit into gpubuild's store: from the package registry, or as a root filesystem from Debian."""
     from buildtool.cli.progress import Reporter
+    from buildtool.compat.rootfs import RootfsRow
     from buildtool.toolchain import choose, install, platform_name
+    from buildtool.toolchain.rootfs.suite import find_mirror
 
-    choose(spec, platform_name())
+    made = isinstance(choose(spec, platform_name()), RootfsRow)
+    source = find_mirror(mirror, ignore_valid_until=ignore_valid_until) if made else None
     with Reporter(quiet=as_json) as reporter:
-        toolkit, _ = install(spec, _compiler(), progress=reporter.downloads())
+        compiler = None if made else _compiler()
+        toolkit, _ = install(spec, compiler, progress=reporter.downloads(), mirror=source)
     if as_json:
         print_json({"schema": SCHEMA, "toolkit": toolkit})
         return
@@ -83,14 +116,16 @@ def install_toolkit(
 
 @toolchain_app.command("show", epilog="Example: [bold]gpubuild toolchain show 13.0.88[/bold]")
 def show_toolkit(name: Name, as_json: Json = False) -> None:
-    """Show one toolkit of the store: what it is made of, where it lies."""
+    """Show one toolkit of the store: what it is made of, where it lies, what uses it."""
+    from buildtool.build.uses import builds_with
     from buildtool.toolchain import show
 
     toolkit = show(name)
+    uses = builds_with(toolkit.path)
     if as_json:
-        print_json({"schema": SCHEMA, "toolkit": toolkit})
+        print_json({"schema": SCHEMA, "toolkit": toolkit, "used_by": uses})
         return
-    typer.echo("\n".join(_lines(toolkit)))
+    typer.echo("\n".join(_lines(toolkit, uses)))
 
 
 @toolchain_app.command("remove", epilog="Example: [bold]gpubuild toolchain remove 13.0.88[/bold]")
@@ -103,6 +138,31 @@ def remove_toolkit(name: Name, as_json: Json = False) -> None:
         print_json({"schema": SCHEMA, "removed": toolkit})
         return
     stderr_console().print(f"Removed {toolkit.name}: {_size(toolkit.bytes)} are free again.", markup=False)
+
+
+@toolchain_app.command("prune", epilog="Example: [bold]gpubuild toolchain prune --dry-run[/bold]")
+def prune_toolkits(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete every toolkit of the store that no build directory uses."""
+    from buildtool.build.uses import builds_with
+    from buildtool.toolchain import installed, remove
+
+    unused = [toolkit for toolkit in installed() if not builds_with(toolkit.path)]
+    if not dry_run:
+        for toolkit in unused:
+            remove(toolkit.name)
+    if as_json:
+        print_json({"schema": SCHEMA, "dry_run": dry_run, "removed": unused})
+        return
+    if not unused:
+        typer.echo("Nothing to delete: every toolkit of the store is used by a build.")
+        return
+    for toolkit in unused:
+        typer.echo(f"{'Would remove' if dry_run else 'Removed'} {toolkit.name} ({_size(toolkit.bytes)}).")
+    total = _size(sum(toolkit.bytes for toolkit in unused))
+    typer.echo(f"{total} {'would be' if dry_run else 'are'} free again.")
 
 
 def _compiler() -> PlanCompiler:
@@ -118,7 +178,7 @@ def _compiler() -> PlanCompiler:
     raise MissingToolError(what, hint=COMPILER_HINT)
 
 
-def _lines(toolkit: InstalledToolkit) -> list[str]:
+def _lines(toolkit: InstalledToolkit, uses: Sequence[str]) -> list[str]:
     facts = {
         "name": toolkit.name,
         "origin": toolkit.origin,
@@ -127,7 +187,8 @@ def _lines(toolkit: InstalledToolkit) -> list[str]:
         "path": toolkit.path,
     }
     rows = [f"{toolkit.kind} {toolkit.version}", *(f"  {name:10} {value}" for name, value in facts.items())]
-    return [*rows, "  wheels", *(f"    {wheel}" for wheel in toolkit.wheels)]
+    rows += ["  packages", *(f"    {package}" for package in toolkit.wheels)]
+    return [*rows, "  used by", *(f"    {build}" for build in uses or ("nothing",))]
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

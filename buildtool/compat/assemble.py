@@ -5,13 +5,16 @@ from __future__ import annotations
 from buildtool.compat.case import Case
 from buildtool.compat.explain import explain
 from buildtool.compat.known_bad import bad_launchers, bad_options
-from buildtool.compat.model import LAUNCHERS, Plan, PlanCompiler, PlanToolkit, RuntimeMode
-from buildtool.compat.options import ToolkitOption
+from buildtool.compat.model import Plan, PlanCompiler, PlanRootfs, PlanToolkit, RuntimeMode
+from buildtool.compat.options import ToolkitOption, launchers_of
 from buildtool.compat.patches import choose_patches, stated
 from buildtool.compat.recipes import OptionRow
+from buildtool.compat.rootfs import RootfsRow
 from buildtool.compat.rules import Candidate, base_targets
 from buildtool.compat.targets import Target, cmake_cuda
 from buildtool.compat.wheels import wheels_of
+
+ARCHITECTURES = {"linux-x86_64": "amd64", "linux-aarch64": "arm64"}  # Debian's names
 
 
 def assemble(case: Case, chosen: Candidate) -> Plan:
@@ -41,7 +44,7 @@ def assemble(case: Case, chosen: Candidate) -> Plan:
 def launchers(case: Case, chosen: Candidate) -> tuple[str, ...]:
     """Return the compiler caches to try, best first, without those that are known to break this toolkit."""
     bad = bad_launchers(chosen.option, case.host)
-    return tuple(name for name in LAUNCHERS if name not in bad)
+    return tuple(name for name in launchers_of(chosen.option) if name not in bad)
 
 
 def final_targets(case: Case, chosen: Candidate) -> tuple[Target, ...]:
@@ -96,9 +99,23 @@ def _toolkit(option: ToolkitOption | None) -> PlanToolkit | None:
     return PlanToolkit(
         kind=option.kind,
         version=option.version,
-        provider="pypi" if option.wheels is not None else "system",
+        provider="rootfs" if option.rootfs is not None else "pypi" if option.wheels is not None else "system",
         pins=option.wheels.pins if option.wheels is not None else (),
         path=option.install.path if option.install is not None else None,
+        rootfs=plan_rootfs(option.rootfs) if option.rootfs is not None else None,
+    )
+
+
+def plan_rootfs(row: RootfsRow) -> PlanRootfs:
+    """Return what a plan says about a root filesystem."""
+    return PlanRootfs(
+        name=row.name,
+        architecture=ARCHITECTURES[row.platform],
+        suites=row.suites,
+        components=row.components,
+        prefer=row.prefer,
+        packages=row.packages,
+        leave_out=row.leave_out,
     )
 
 

@@ -21,7 +21,7 @@ from buildtool.compat.versions import TOOLKITS, Release, parse_wish
 from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError
 from buildtool.probe.model import Host
 
-PROVIDERS = ("system", "pypi", "elsewhere")
+PROVIDERS = ("system", "pypi", "rootfs", "elsewhere")
 
 
 def resolve(request: Request, host: Host) -> Plan:
@@ -135,9 +135,9 @@ def every(case: Case) -> Iterator[Candidate]:
 def preference(case: Case, option: ToolkitOption | None) -> tuple[object, ...]:
     """Return the sort key of a toolkit; lower is better.
 
-    An installed toolkit comes before a fetched one. With an NVIDIA driver: the newest toolkit it offers, then the
-    nearest newer one. Without: the lowest minor release, whose code the most drivers run. Always the newest
-    update of a minor release.
+    An installed toolkit comes before a fetched one, and that before a root filesystem made for it. With an NVIDIA
+    driver: the newest toolkit it offers, then the nearest newer one. Without: the lowest minor release, whose code the
+    most drivers run. Always the newest update of a minor release.
     """
     if option is None:
         return ()
@@ -146,6 +146,8 @@ def preference(case: Case, option: ToolkitOption | None) -> tuple[object, ...]:
     place = (option.place.where if option.place else "", option.install.path if option.install else "")
     update = tuple(-number for name in option.names for number in Release.parse(name).numbers)
     minor = release.minor
+    if option.rootfs is not None and option.kind != "cuda":
+        return (provider, option.rootfs.rank, _down(minor), update, place)
     if option.provider == "elsewhere" or option.kind != "cuda":
         return (provider, option.place is not None and not option.place.os, _down(minor), update, place)
     if case.offered is not None:

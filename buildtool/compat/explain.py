@@ -6,8 +6,8 @@ from buildtool.compat import tables
 from buildtool.compat.case import Case
 from buildtool.compat.devices import products_of
 from buildtool.compat.known_bad import bad_launchers, warnings
-from buildtool.compat.model import LAUNCHERS, Decision
-from buildtool.compat.options import ToolkitOption
+from buildtool.compat.model import Decision
+from buildtool.compat.options import ToolkitOption, launchers_of
 from buildtool.compat.patches import PatchChoice, explain_patches, explain_reach
 from buildtool.compat.recipes import OptionRow
 from buildtool.compat.rules import Candidate, base_targets, compiler_needs, goes_with, lacking
@@ -85,6 +85,10 @@ def _toolkit(case: Case, option: ToolkitOption) -> list[Decision]:
     if option.install is not None:
         where, rule = f"installed in {option.install.path}", "toolkit-installed"
         reason = "an installed toolkit that fits is used before one is fetched"
+    elif option.rootfs is not None:
+        where, rule = f"in a private root filesystem of Debian {option.rootfs.suites[-1]}", "toolkit-rootfs"
+        reason = "neither an installed toolkit nor one from a package registry fits"
+        reason += _passed_over(case, option.kind)
     else:
         where, rule = "from the package registry", "toolkit-fetched"
         reason = "no installed toolkit fits" if _installed(case, option.kind) else "none is installed"
@@ -92,6 +96,8 @@ def _toolkit(case: Case, option: ToolkitOption) -> list[Decision]:
     sources = option.cuda.source if option.cuda else option.rocm.source if option.rocm else ()
     if option.wheels is not None:
         sources = (*sources, option.wheels.source)
+    if option.rootfs is not None:
+        sources = (*sources, *option.rootfs.source)
     found = [
         Decision(
             subject="toolkit", choice=f"{name} {option.version}, {where}", rule=rule,
@@ -133,7 +139,14 @@ def _version_reason(case: Case, option: ToolkitOption) -> list[str]:
 
 
 def _rocblas(case: Case, option: ToolkitOption) -> list[Decision]:
-    row = option.rocm
+    row, made = option.rocm, option.rootfs
+    if made is not None and made.kernels:
+        missing = [str(one) for one in case.targets if one.chip not in made.kernels]
+        reason = f"Debian's rocBLAS has no kernels for {', '.join(missing)}: where this runs, another must have them"
+        found = Decision(
+            subject="toolkit", choice="rocBLAS", rule="rocblas-kernels", reason=reason, sources=made.source
+        )
+        return [found] if missing else []
     missing = [str(one) for one in case.targets if row and row.rocblas and one.chip not in row.rocblas]
     if not missing or row is None:
         return []
@@ -155,6 +168,8 @@ def _compiler(case: Case, chosen: Candidate) -> Decision:
         if refused:
             reason += "; refused: " + ", ".join(f"{one.family} {one.version}" for one in refused)
         sources = (*option.cuda.source, *sources)
+    if option is not None and option.rootfs is not None:
+        reason, sources = f"the one inside, which Debian {option.rootfs.suites[0]} has for it", option.rootfs.source
     choice = f"{compiler.family} {compiler.version} ({compiler.cxx})"
     return Decision(subject="host compiler", choice=choice, rule="compiler", reason=reason, sources=sources)
 
@@ -174,7 +189,7 @@ def _launcher(case: Case, chosen: Candidate) -> Decision:
     reason = "the first that passes a trial compile with this compiler; else no cache"
     return Decision(
         subject="compiler cache",
-        choice=", ".join(name for name in LAUNCHERS if name not in bad),
+        choice=", ".join(name for name in launchers_of(chosen.option) if name not in bad),
         rule="launcher",
         reason="; ".join([reason, *(row.what for row in rows)]),
         sources=tuple(source for row in rows for source in row.source),

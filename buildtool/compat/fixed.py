@@ -1,10 +1,10 @@
-"""A plan with nothing left open: the exact source, known only once it has been fetched or read."""
+"""A plan with nothing left open: the exact source and packages, known only once they have been fetched or looked up."""
 
 from __future__ import annotations
 
 import msgspec
 
-from buildtool.compat.model import Plan, PlanSource
+from buildtool.compat.model import Plan, PlanSource, PlanToolkit
 
 DIGEST_CHARS = 8
 
@@ -12,6 +12,11 @@ DIGEST_CHARS = 8
 def with_source(plan: Plan, source: PlanSource) -> Plan:
     """Return the plan for exactly `source`: a git tag that became a commit, an archive that became a hash."""
     return msgspec.structs.replace(plan, source=source)
+
+
+def with_toolkit(plan: Plan, toolkit: PlanToolkit | None) -> Plan:
+    """Return the plan for exactly `toolkit`: a root filesystem whose packages are pinned."""
+    return msgspec.structs.replace(plan, toolkit=toolkit)
 
 
 def with_local_digest(plan: Plan, digest: str) -> Plan:

@@ -71,17 +71,41 @@ class PlanSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     subdir: str = ""
 
 
+class PlanRootfs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A root filesystem to make from a Debian suite; the packages in it are the toolkit's `pins`.
+
+    Attributes:
+        name: its row in ``rootfs.toml``.
+        architecture: Debian's name for the machine.
+        suites: the suite, and a second one for packages that fit a glob of `prefer`.
+        components: of the suites.
+        prefer: package names (globs) taken from the last suite.
+        packages: what is asked for; their dependencies follow.
+        leave_out: files that are not unpacked (globs).
+    """
+
+    name: str
+    architecture: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    prefer: tuple[str, ...] = ()
+    packages: tuple[str, ...]
+    leave_out: tuple[str, ...] = ()
+
+
 class PlanToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which CUDA/ROCm/Vulkan toolkit compiles it and where that comes from.
 
-    ``provider`` is ``pypi`` (assembled in the store from `pins`) or ``system`` (installed at `path`).
+    ``provider`` is ``pypi`` (assembled in the store from `pins`), ``system`` (installed at `path`) or ``rootfs`` (the
+    private root filesystem `rootfs`, made of `pins`; without pins, the versions are those of the day it is made).
     """
 
     kind: Literal["cuda", "rocm", "vulkan"]
     version: str
-    provider: Literal["pypi", "system"]
+    provider: Literal["pypi", "system", "rootfs"]
     pins: tuple[Pin, ...] = ()
     path: str | None = None
+    rootfs: PlanRootfs | None = None
 
 
 class PlanCompiler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

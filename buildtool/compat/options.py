@@ -8,12 +8,13 @@ from typing import Literal
 import msgspec
 
 from buildtool.compat import tables
-from buildtool.compat.model import Backend
+from buildtool.compat.model import LAUNCHERS, Backend
 from buildtool.compat.pypi_sets import CudaSet, cuda_sets
+from buildtool.compat.rootfs import RootfsRow, missing_programs, rootfs_for
 from buildtool.compat.versions import Release
 from buildtool.probe.model import Host, ToolkitInstall
 
-Provider = Literal["system", "pypi", "elsewhere"]
+Provider = Literal["system", "pypi", "rootfs", "elsewhere"]
 DISTRIBUTION_ROOTS = ("/usr", "/usr/lib/nvidia-cuda-toolkit", "/usr/lib/cuda")
 
 
@@ -27,6 +28,7 @@ class ToolkitOption(msgspec.Struct, frozen=True, kw_only=True):
         provider: ``elsewhere``: somebody must install it first.
         install: the installation, for ``system``.
         wheels: the set of wheels, for ``pypi``.
+        rootfs: the root filesystem to make, for ``rootfs``.
         place: where to get it, for ``elsewhere``.
         cuda: the row of its CUDA release, if there is one.
         rocm: the row of its ROCm release, if there is one.
@@ -39,6 +41,7 @@ class ToolkitOption(msgspec.Struct, frozen=True, kw_only=True):
     provider: Provider
     install: ToolkitInstall | None = None
     wheels: CudaSet | None = None
+    rootfs: RootfsRow | None = None
     place: tables.Place | None = None
     cuda: tables.CudaToolkit | None = None
     rocm: tables.RocmRelease | None = None
@@ -48,6 +51,12 @@ class ToolkitOption(msgspec.Struct, frozen=True, kw_only=True):
     def release(self) -> Release:
         """The version as numbers."""
         return Release.parse(self.version)
+
+
+def launchers_of(option: ToolkitOption | None) -> tuple[str, ...]:
+    """Return the compiler caches that can be used with a toolkit, best first."""
+    # In a root filesystem sccache's server would have to run inside as well; ccache has none.
+    return ("ccache",) if option is not None and option.rootfs is not None else LAUNCHERS
 
 
 def platform_of(host: Host) -> str:
@@ -90,6 +99,8 @@ def _cuda(host: Host) -> Iterator[ToolkitOption]:
                 kind="cuda", version=wheels.version, names=(wheels.version, wheels.meta), provider="pypi",
                 wheels=wheels, cuda=rows.get(Release.parse(wheels.version).minor),
             )  # fmt: skip
+    if not missing_programs(host):
+        yield from rootfs_options("cuda", platform)
     for row in rows.values():
         for place in _places("cuda", row.version, host):
             yield ToolkitOption(
@@ -111,6 +122,8 @@ def _rocm(host: Host) -> Iterator[ToolkitOption]:
             kind="rocm", version=version, names=(version,), provider="system", install=install,
             rocm=rows.get(Release.parse(version).minor), patched=_is_packaged(install),
         )  # fmt: skip
+    if not missing_programs(host):
+        yield from rootfs_options("rocm", platform_of(host))
     for row in rows.values():
         for place in _places("rocm", row.version, host):
             yield ToolkitOption(
@@ -125,6 +138,18 @@ def _vulkan(host: Host) -> Iterator[ToolkitOption]:
         yield ToolkitOption(kind="vulkan", version=version, names=(version,), provider="system", install=install)
     for place in _places("vulkan", "1.3", host):
         yield ToolkitOption(kind="vulkan", version="1.3", names=("1.3",), provider="elsewhere", place=place)
+
+
+def rootfs_options(kind: str, platform: str) -> Iterator[ToolkitOption]:
+    """Yield the toolkits of a kind that can be made as root filesystems on machines of a platform."""
+    cuda = {row.release.minor: row for row in tables.cuda_toolkits()} if kind == "cuda" else {}
+    rocm = {Release.parse(row.version).minor: row for row in tables.rocm_releases()} if kind == "rocm" else {}
+    for made in rootfs_for(kind, platform):
+        minor = Release.parse(made.version).minor
+        yield ToolkitOption(
+            kind=made.kind, version=made.version, names=(made.version,), provider="rootfs", rootfs=made,
+            cuda=cuda.get(minor), rocm=rocm.get(minor), patched=True,
+        )  # fmt: skip
 
 
 def _places(kind: str, version: str, host: Host) -> Iterator[tables.Place]:

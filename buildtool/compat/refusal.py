@@ -13,6 +13,7 @@ from buildtool.compat.host_words import compiler_words, libc_words
 from buildtool.compat.known_bad import refusing
 from buildtool.compat.offers import NAMES, Step, any_compiler_step, nearest
 from buildtool.compat.options import options_for
+from buildtool.compat.rootfs_words import rootfs_words
 from buildtool.compat.rules import (
     COMPILER,
     DRIVER,
@@ -69,7 +70,8 @@ def refuse(case: Case, tried: tuple[Candidate, ...], parts: Iterable[Part] = ())
     offers = nearest(case, tried)
     own_offer = bool(offers) and offers[0].title.startswith(NAMES[case.backend])
     apart = () if own_offer else _apart(case, parts)
-    details = (*apart, *(f"works: {offer.words}" for offer in offers), *_elsewhere(case))
+    works = (f"works: {offer.words}" for offer in offers)
+    details = (*apart, *works, *rootfs_words(case), *_elsewhere(case))
     hint = (
         offers[0].hint if offers else f"Run gpubuild on the machine that has it: gpubuild plan --backend {case.backend}"
     )
@@ -122,8 +124,7 @@ def _wish_words(case: Case) -> str:
 def _missing_words(case: Case, facts: frozenset[Fact]) -> str:
     if HERE not in facts:
         return f"{_wish_words(case)} needs a host compiler that is not installed."
-    fetch = {"rocm": "gpubuild does not fetch ROCm yet", "vulkan": "gpubuild fetches none"}
-    words = fetch.get(case.backend, "gpubuild can fetch none that fits")
+    words = "gpubuild fetches none" if case.backend == "vulkan" else "gpubuild can fetch none that fits"
     kind = "Vulkan SDK" if case.backend == "vulkan" else f"{NAMES[case.backend]} toolkit"
     return f"{_wish_words(case)} needs a {kind} that is not installed, and {words}."
 

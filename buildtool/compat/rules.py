@@ -82,7 +82,8 @@ def ground_of(case: Case, source: SourceChoice) -> Ground:
 
 def judge(case: Case, ground: Ground, backend: Backend, option: ToolkitOption | None) -> Candidate:
     """Find every fact that rules this combination out, and the host compiler it would use."""
-    compiler = next((one for one in ground.compilers if goes_with(option, one)), None)
+    inside = option.rootfs.compiler if option is not None and option.rootfs is not None else None
+    compiler = inside or next((one for one in ground.compilers if goes_with(option, one)), None)
     broken = set(_broken(case, ground, backend, option))
     if compiler is None:
         broken.add(COMPILER)
@@ -143,6 +144,7 @@ def serves(option: ToolkitOption | None, target: Target) -> bool:
     row = tables.amd_targets().get(target.chip)
     oldest = row.llvm_min if row is not None else _generic_llvm(target.chip)
     llvm = option.rocm.llvm if option.rocm is not None else ""
+    llvm = option.rootfs.llvm if option.rootfs is not None else llvm
     return not (oldest and llvm) or int(llvm) >= int(oldest)
 
 
@@ -245,7 +247,7 @@ def nvcc_accepts(row: tables.CudaToolkit, compiler: HostCompiler) -> bool:
 def libc_fits(case: Case, option: ToolkitOption) -> bool:
     """Whether the toolkit's headers compile with this machine's C library."""
     libc = case.host.libc
-    if libc is None or case.host.os.system != "linux":
+    if libc is None or case.host.os.system != "linux" or option.rootfs is not None:
         return True
     if libc.name == "musl":
         return False

@@ -3,6 +3,7 @@
 from buildtool.toolchain.manage import (
     InstalledToolkit,
     available,
+    available_rootfs,
     choose,
     install,
     installed,
@@ -11,7 +12,7 @@ from buildtool.toolchain.manage import (
     show,
 )
 from buildtool.toolchain.model import Toolchain
-from buildtool.toolchain.provide import COMPILER_HINT, acquire
+from buildtool.toolchain.provide import COMPILER_HINT, acquire, pinned
 
 __all__ = [
     "COMPILER_HINT",
@@ -19,9 +20,11 @@ __all__ = [
     "Toolchain",
     "acquire",
     "available",
+    "available_rootfs",
     "choose",
     "install",
     "installed",
+    "pinned",
     "platform_name",
     "remove",
     "show",

@@ -25,8 +25,10 @@ def rocm_toolchain(root: Path, version: str) -> tuple[dict[str, str], dict[str, 
         hint = "Install its compiler: the package rocm-llvm (AMD) or hipcc (Debian, Ubuntu)."
         raise MissingToolError(what, hint=hint)
     options = {"CMAKE_HIP_COMPILER": str(clang), "CMAKE_PREFIX_PATH": str(root)}
-    env = {"ROCM_PATH": str(root), "HIP_PATH": str(root), "HIPCXX": str(clang)}
-    return options, env
+    if clang.is_relative_to(root / "lib") and clang.parts[-3].startswith("llvm-"):
+        # Debian's clang has the device libraries beside it, and stops to look there when ROCM_PATH is set.
+        return options, {"HIPCXX": str(clang)}
+    return options, {"ROCM_PATH": str(root), "HIP_PATH": str(root), "HIPCXX": str(clang)}
 
 
 def _clang(root: Path) -> Path | None:

@@ -9,14 +9,20 @@ import sys
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
+from buildtool.compat.assemble import plan_rootfs
 from buildtool.compat.model import PlanCompiler, PlanToolkit
 from buildtool.compat.pypi_sets import CudaSet, cuda_sets, matching_sets
+from buildtool.compat.rootfs import RootfsRow, rootfs_for, rootfs_row
+from buildtool.compat.versions import TOOLKITS, Release, parse_wish
 from buildtool.errors import IncompatibleError, InvalidInputError, UnknownNameError
 from buildtool.store.entries import Entry, Store
 from buildtool.store.progress import Progress
-from buildtool.toolchain.cuda_wheels import KIND, entry_key, toolkit_root
+from buildtool.toolchain import cuda_wheels
+from buildtool.toolchain.cuda_wheels import toolkit_root
 from buildtool.toolchain.model import Toolchain
-from buildtool.toolchain.provide import acquire
+from buildtool.toolchain.provide import acquire, pinned
+from buildtool.toolchain.rootfs import make
+from buildtool.toolchain.rootfs.suite import Mirror
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 SYSTEMS = {"linux": "linux", "win32": "windows", "darwin": "macos"}
@@ -27,14 +33,16 @@ class InstalledToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     Attributes:
         name: how to name it in ``show`` and ``remove``.
-        kind: ``cuda``.
-        version: nvcc's version.
+        kind: ``cuda`` or ``rocm``.
+        version: nvcc's version, or the release of a root filesystem.
         origin: where it came from.
-        wheels: the packages in it, with versions.
+        wheels: the packages in it, with versions; of a root filesystem, those that were asked for.
         path: its root directory.
         bytes: its size on disk.
         files: number of files.
         created: UTC time, ISO 8601.
+        store_kind: the store's name for its entries.
+        key: the store's name for this entry.
     """
 
     name: str
@@ -46,6 +54,8 @@ class InstalledToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     bytes: int
     files: int
     created: str
+    store_kind: str
+    key: str
 
 
 def platform_name() -> str:
@@ -56,19 +66,21 @@ def platform_name() -> str:
 
 def installed(store: Store | None = None) -> list[InstalledToolkit]:
     """Return the toolkits in the store, newest version last."""
-    return [_describe(entry) for entry in (store or Store()).entries(KIND)]
+    store = store or Store()
+    return [_describe(entry) for kind in (cuda_wheels.KIND, make.KIND) for entry in store.entries(kind)]
 
 
 def show(name: str, store: Store | None = None) -> InstalledToolkit:
-    """Return one toolkit of the store, named as ``13.0.88``, ``cuda==13.0.88`` or by its full name.
+    """Return one toolkit of the store, named as ``13.0.88``, ``cuda==13.0.88``, ``rocm 7.0`` or by its full name.
 
     Raises:
         UnknownNameError: the store has no such toolkit, or several that the name fits.
     """
     toolkits = installed(store)
-    wanted = name.removeprefix("cuda").lstrip("= -")
-    exact = [toolkit for toolkit in toolkits if toolkit.name in (name, f"cuda-{wanted}")]
-    fitting = exact or [toolkit for toolkit in toolkits if toolkit.version == wanted]
+    kind = next((kind for kind in TOOLKITS if name.lower().startswith(kind)), "")
+    wanted = name[len(kind) :].lstrip("= -")
+    exact = [toolkit for toolkit in toolkits if toolkit.name in {name, f"cuda-{wanted}"}]
+    fitting = exact or [one for one in toolkits if one.version == wanted and kind in {"", one.kind}]
     if len(fitting) == 1:
         return fitting[0]
     names = [toolkit.name for toolkit in toolkits]
@@ -76,7 +88,7 @@ def show(name: str, store: Store | None = None) -> InstalledToolkit:
         what = f"Several toolkits fit {name!r}."
         raise UnknownNameError(what, hint="Name one of them in full.", details=tuple(t.name for t in fitting))
     what = f"The store has no toolkit {name!r}."
-    near = difflib.get_close_matches(f"cuda-{wanted}", names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(f"{kind or 'cuda'}-{wanted}", names, n=1, cutoff=0.4)
     hint = f"Did you mean {near[0]}?" if near else "See what is there: gpubuild toolchain list"
     raise UnknownNameError(what, hint=hint, details=tuple(names))
 
@@ -90,7 +102,7 @@ def remove(name: str, store: Store | None = None) -> InstalledToolkit:
     """
     store = store or Store()
     toolkit = show(name, store)
-    store.remove(KIND, toolkit.name.removeprefix(f"{KIND}-"))
+    store.remove(toolkit.store_kind, toolkit.key)
     return toolkit
 
 
@@ -100,69 +112,104 @@ def available(platform: str) -> tuple[CudaSet, ...]:
     return tuple(reversed(newest.values()))
 
 
-def choose(spec: str, platform: str) -> CudaSet:
-    """Pick the newest set of wheels that meets `spec`, such as ``cuda==13.0.*``.
+def available_rootfs(platform: str) -> tuple[RootfsRow, ...]:
+    """Return the root filesystems that can be made on `platform`."""
+    return tuple(row for kind in TOOLKITS for row in rootfs_for(kind, platform))
+
+
+def choose(spec: str, platform: str) -> CudaSet | RootfsRow:
+    """Pick the newest set of wheels that meets `spec`, such as ``cuda==13.0.*``, else a root filesystem.
 
     Raises:
         InvalidInputError: `spec` cannot be read.
         UnknownNameError: it names no toolkit.
         IncompatibleError: no such version can be fetched for this platform.
     """
+    named = rootfs_row(spec)
+    if named is not None:
+        return named
     try:
         need = Requirement(spec)
     except InvalidRequirement as error:
         what = f"{spec!r} does not name a toolkit."
         raise InvalidInputError(what, why=str(error).partition("\n")[0], hint='Write it as "cuda==13.0.*".') from error
     kind = need.name.lower()
-    if kind != KIND:
+    if kind not in TOOLKITS:
         what = f"A toolkit {need.name!r} cannot be installed."
-        if kind in {"rocm", "hip", "vulkan"}:
-            hint = "Package registries hold no complete one: install it from your distribution or its vendor."
-            raise IncompatibleError(what, hint=hint)
-        near = difflib.get_close_matches(kind, [KIND], n=1, cutoff=0.4)
-        raise UnknownNameError(what, hint=f"Did you mean {near[0]}?" if near else 'Try "cuda==13.*".')
-    sets = matching_sets(str(need.specifier), platform)
+        near = difflib.get_close_matches(kind, TOOLKITS, n=1, cutoff=0.4)
+        raise UnknownNameError(what, hint=f"Did you mean {near[0]}?" if near else 'Try "cuda==13.*" or "rocm==7.*".')
+    sets = matching_sets(str(need.specifier), platform) if kind == "cuda" else ()
     if sets:
         return sets[0]
-    offered = sorted({row.meta for row in cuda_sets() if row.platform == platform}, reverse=True)
-    what = f"No CUDA toolkit that meets {spec!r} can be fetched for {platform}."
-    why = f"NVIDIA publishes none for {platform}."
-    if offered:
-        why = "NVIDIA's wheels hold a compiler only from 13.0 on, and none of those is meant."
+    wish = parse_wish(f"{kind}{need.specifier}")
+    rows = [row for row in rootfs_for(kind, platform) if wish.admits(row.version)]
+    if rows:
+        return min(rows, key=lambda row: (row.rank, [-number for number in Release.parse(row.version).numbers]))
+    raise _no_such(spec, kind, platform)
+
+
+def _no_such(spec: str, kind: str, platform: str) -> IncompatibleError:
+    wheels = [row.meta for row in cuda_sets() if row.platform == platform] if kind == "cuda" else []
+    offered = sorted({*wheels, *(row.version for row in rootfs_for(kind, platform))}, key=Release.parse, reverse=True)
+    name = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan"}[kind]
+    what = f"No {name} toolkit that meets {spec!r} can be fetched for {platform}."
+    why = (
+        "None of those on offer is meant." if offered else f"Nobody publishes one for {platform} that gpubuild fetches."
+    )
     hint = "Take one of the versions above, or install the toolkit itself: gpubuild finds and uses it."
-    raise IncompatibleError(what, why=why, hint=hint, details=(f"On offer: {', '.join(offered)}",) if offered else ())
+    return IncompatibleError(what, why=why, hint=hint, details=(f"On offer: {', '.join(offered)}",) if offered else ())
 
 
 def install(
-    spec: str, compiler: PlanCompiler, *, progress: Progress | None = None, store: Store | None = None
+    spec: str,
+    compiler: PlanCompiler | None,
+    *,
+    progress: Progress | None = None,
+    store: Store | None = None,
+    mirror: Mirror | None = None,
 ) -> tuple[InstalledToolkit, Toolchain]:
     """Fetch a toolkit into the store, unless it is there.
 
     Args:
         spec: such as ``cuda==13.0.*``.
-        compiler: the host compiler it will work with.
+        compiler: the host compiler it will work with; a root filesystem has its own.
         progress: told about downloads, unpacking and waiting.
         store: where to (default: the user's store).
+        mirror: where Debian packages come from (default: apt's configuration).
 
     Raises:
         GpubuildError: see `choose` and `buildtool.toolchain.acquire`.
     """
     store = store or Store()
     chosen = choose(spec, platform_name())
+    if isinstance(chosen, RootfsRow):
+        inside = chosen.compiler
+        compiler = PlanCompiler(
+            family=inside.family, version=inside.version, cxx=inside.cxx, cc=inside.cc or inside.cxx
+        )
+        rootfs = plan_rootfs(chosen)
+        toolkit = PlanToolkit(kind=chosen.kind, version=chosen.version, provider="rootfs", rootfs=rootfs)
+        exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
+        toolchain = acquire(exact, compiler, progress=progress, store=store, mirror=mirror)
+        return show(make.entry_key(exact), store), toolchain
+    assert compiler is not None  # noqa: S101 - only a root filesystem has its own
     toolkit = PlanToolkit(kind="cuda", version=chosen.version, provider="pypi", pins=chosen.pins)
     toolchain = acquire(toolkit, compiler, progress=progress, store=store)
-    return show(f"{KIND}-{entry_key(chosen.version, chosen.pins)}", store), toolchain
+    return show(f"{cuda_wheels.KIND}-{cuda_wheels.entry_key(chosen.version, chosen.pins)}", store), toolchain
 
 
 def _describe(entry: Entry) -> InstalledToolkit:
+    made = entry.kind == make.KIND
     return InstalledToolkit(
-        name=f"{entry.kind}-{entry.key}",
-        kind=entry.kind,
+        name=entry.key if made else f"{entry.kind}-{entry.key}",
+        kind=entry.facts.get("kind", entry.kind),
         version=entry.facts.get("version", ""),
         origin=entry.origin,
-        wheels=tuple(entry.facts.get("wheels", "").split(", ")),
-        path=str(toolkit_root(entry.path)),
+        wheels=tuple(entry.facts.get("packages" if made else "wheels", "").split(", ")),
+        path=str(entry.path if made else toolkit_root(entry.path)),
         bytes=entry.bytes,
         files=entry.files,
         created=entry.created,
+        store_kind=entry.kind,
+        key=entry.key,
     )

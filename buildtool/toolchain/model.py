@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from buildtool.toolchain.sandbox import Sandbox
+
 
 class Toolchain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Compilers of one plan, installed and checked.
@@ -13,19 +15,21 @@ class Toolchain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Attributes:
         kind: ``cuda``, ``rocm``, ``vulkan``, or ``host`` when the backend needs no toolkit.
         version: the toolkit's version (``13.0.88``), "" for ``host``.
-        root: the toolkit's root directory, None for ``host``.
-        provider: ``pypi``, ``system`` or ``host``.
+        root: the toolkit's root directory, None for ``host``; of a root filesystem, as it is inside.
+        provider: ``pypi``, ``system``, ``rootfs`` or ``host``.
         cmake_options: cache variables that point CMake at it (``CMAKE_CUDA_COMPILER``, ``CUDAToolkit_ROOT``).
         env: environment variables its programs need.
         cmake: path of the cmake program.
         ninja: path of the ninja program.
+        sandbox: what every compile runs inside, when the compilers are in a root filesystem.
     """
 
     kind: Literal["cuda", "rocm", "vulkan", "host"]
     version: str
     root: str | None
-    provider: Literal["pypi", "system", "host"]
+    provider: Literal["pypi", "system", "rootfs", "host"]
     cmake_options: dict[str, str]
     env: dict[str, str]
     cmake: str
     ninja: str
+    sandbox: Sandbox | None = None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from buildtool.compat.model import PlanCompiler, PlanToolkit
 from buildtool.errors import IncompatibleError, MissingToolError
@@ -13,6 +16,7 @@ from buildtool.toolchain.cuda_wheels import assemble, check_nvcc, nvcc_path, too
 from buildtool.toolchain.installed import rocm_toolchain, vulkan_toolchain
 from buildtool.toolchain.model import Toolchain
 from buildtool.toolchain.programs import cmake_path, ninja_path
+from buildtool.toolchain.rootfs.suite import Mirror, find_mirror
 
 COMPILER_HINT = (
     "Install one: apt install g++ (Debian, Ubuntu), dnf install gcc-c++ (Fedora, RHEL), "
@@ -26,6 +30,7 @@ def acquire(
     *,
     progress: Progress | None = None,
     store: Store | None = None,
+    mirror: Mirror | None = None,
 ) -> Toolchain:
     """Make the compilers of a plan ready and say how CMake finds them.
 
@@ -34,12 +39,15 @@ def acquire(
         compiler: the plan's host compiler.
         progress: told about downloads, unpacking and waiting.
         store: where fetched toolkits are kept (default: the user's store).
+        mirror: where Debian packages come from (default: apt's configuration).
 
     Raises:
         MissingToolError: the host compiler or an installed toolkit is not where the plan says.
         IncompatibleError: the toolkit is of a kind that cannot be fetched.
         NetworkError, IntegrityError, StorageError: see `buildtool.toolchain.cuda_wheels.assemble`.
     """
+    if toolkit is not None and toolkit.provider == "rootfs":
+        return _inside(toolkit, compiler, store or Store(), progress, mirror)
     for program in (compiler.cxx, compiler.cc):
         if shutil.which(program) is None:
             what = f"The host compiler {program} is not on this machine."
@@ -66,6 +74,63 @@ def acquire(
         env=env,
         cmake=cmake_path(),
         ninja=ninja_path(),
+    )
+
+
+ToolkitT = TypeVar("ToolkitT", bound=PlanToolkit | None)
+
+
+def pinned(
+    toolkit: ToolkitT,
+    *,
+    progress: Progress | None = None,
+    store: Store | None = None,
+    mirror: Mirror | None = None,
+) -> ToolkitT:
+    """Return the toolkit with nothing left open: a root filesystem gets the package versions it will consist of.
+
+    One of the store is taken as it is, however old, so that nothing changes until it is removed.
+
+    Raises:
+        GpubuildError: as `buildtool.toolchain.rootfs.resolve.resolve`.
+    """
+    if toolkit is None or toolkit.rootfs is None or toolkit.pins:
+        return toolkit
+    from buildtool.toolchain.rootfs.make import KIND, pins_of
+    from buildtool.toolchain.rootfs.resolve import resolve
+
+    made = [entry for entry in (store or Store()).entries(KIND) if entry.facts.get("name") == toolkit.rootfs.name]
+    if made:
+        return msgspec.structs.replace(toolkit, pins=pins_of(max(made, key=lambda entry: entry.created)))
+    if progress is not None:
+        progress.note(f"Looking up the packages of {toolkit.rootfs.name}.")
+    return msgspec.structs.replace(toolkit, pins=resolve(toolkit.rootfs, mirror or find_mirror()).pins)
+
+
+def _inside(
+    toolkit: PlanToolkit, compiler: PlanCompiler, store: Store, progress: Progress | None, mirror: Mirror | None
+) -> Toolchain:
+    """Return the toolchain of a root filesystem; CMake and Ninja are those beside gpubuild, shown inside."""
+    from buildtool.toolchain.rootfs.layout import ROOT, layout
+    from buildtool.toolchain.rootfs.make import ensure
+    from buildtool.toolchain.sandbox import open_sandbox, require_namespaces
+
+    require_namespaces()
+    exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
+    cmake, ninja = cmake_path(), ninja_path()
+    entry = ensure(exact, store=store, progress=progress, mirror=mirror)
+    options, env = layout(entry.path, toolkit.kind, toolkit.version, compiler)
+    shown = (str(Path(cmake).parent.parent), str(Path(ninja).parent))
+    return Toolchain(
+        kind=toolkit.kind,
+        version=toolkit.version,
+        root=ROOT,
+        provider="rootfs",
+        cmake_options=options,
+        env=env,
+        cmake=cmake,
+        ninja=ninja,
+        sandbox=open_sandbox(entry.path, shown),
     )
 
 

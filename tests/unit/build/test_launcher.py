@@ -56,7 +56,9 @@ def test_the_difference_of_two_readings_is_one_build() -> None:
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(room, "_find", lambda name: str(tmp_path / name) if (tmp_path / name).exists() else None)
+    monkeypatch.setattr(
+        room, "_find", lambda name, _toolchain: str(tmp_path / name) if (tmp_path / name).exists() else None
+    )
     compiler = 'while [ "$1" != "-o" ]; do shift; done\necho object > "$2"\n'
     script(tmp_path / "cxx", compiler)
     return tmp_path
@@ -67,7 +69,7 @@ def attempt(places: Path) -> tuple[str | None, tuple[str, ...]]:
         ("sccache", "ccache"),
         HOST,
         compilers={"CXX": str(places / "cxx")},
-        cuda_architectures="",
+        architectures="",
         cache_dir=places / "c",
     )
     return (found.name if found else None), rejected

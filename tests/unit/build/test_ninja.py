@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildtool.build.costs import CostBook, default_cost, parse_ninja_log
+from buildtool.build.door import Door
 from buildtool.build.ninja import build, parse_failure, parse_step, pending
 from buildtool.errors import BuildError, StorageError
 
@@ -107,12 +108,13 @@ def write_build(folder: Path, *, fails: bool = False, says: str = "error: no") -
 
 def drive(folder: Path, seen: Seen | None = None) -> int:
     env = {"PATH": str(Path(shutil.which("sh") or "/bin/sh").parent)}
-    steps = pending(NINJA, folder, ("c.o",), env)
+    door = Door(env=env)
+    steps = pending(NINJA, folder, ("c.o",), door)
     book = CostBook(folder / "book.json", folder / "none.json")
     log = (folder / "log").open("a")
     with log:
         return build(
-            NINJA, folder, ("c.o",), steps=steps, jobs=2, env=env, log=log, book=book, progress=seen
+            NINJA, folder, ("c.o",), steps=steps, jobs=2, door=door, log=log, book=book, progress=seen
         )  # fmt: skip
 
 
@@ -123,7 +125,7 @@ def test_a_build_reports_every_step_and_has_nothing_left(tmp_path: Path) -> None
     assert seen.events[0][:2] == ("start", 3)
     assert [event[1] for event in seen.events if event[0] == "step"] == [1, 2, 3]
     assert seen.events[-1] == ("finish",)
-    assert pending(NINJA, tmp_path, ("c.o",), {}) == []
+    assert pending(NINJA, tmp_path, ("c.o",), Door(env={})) == []
     assert (tmp_path / "book.json").is_file()
 
 
@@ -134,7 +136,7 @@ def test_a_failed_step_names_itself_and_a_later_run_resumes(tmp_path: Path) -> N
     assert caught.value.what == "Compiling c.o failed."
     assert caught.value.details == ("error: no",)
     write_build(tmp_path)
-    assert len(pending(NINJA, tmp_path, ("c.o",), {})) < 3 or (tmp_path / "b.o").is_file()
+    assert len(pending(NINJA, tmp_path, ("c.o",), Door(env={}))) < 3 or (tmp_path / "b.o").is_file()
 
 
 def test_a_full_disk_is_called_a_full_disk(tmp_path: Path) -> None:

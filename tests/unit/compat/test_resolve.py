@@ -332,7 +332,7 @@ def test_the_widely_copied_kepler_recipe_is_refused_for_the_right_reason() -> No
 def test_rocm_without_rocm_says_what_is_missing() -> None:
     error = refusal(add_targets=("gfx1032",))
     assert isinstance(error, MissingToolError)
-    assert "does not fetch ROCm yet" in error.what
+    assert "can fetch none that fits" in error.what
     assert any("hipcc" in line or "AMD's own packages" in line for line in error.details)
 
 

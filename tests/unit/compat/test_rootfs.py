@@ -1,0 +1,116 @@
+"""When a toolkit is a root filesystem, and when it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from compat_machines import cuda, debian, driver, gcc, nvidia, rocm
+
+from buildtool.compat import resolve
+from buildtool.compat.model import Plan, Request
+from buildtool.compat.refusal import InstallFirstError
+from buildtool.compat.rootfs import rootfs_row, rootfs_rows
+from buildtool.compat.tables import cuda_toolkits
+from buildtool.errors import GpubuildError, IncompatibleError
+from buildtool.probe.model import Host, Libc, Tool
+
+TOOLS = tuple(Tool(name=name, version=None, path=f"/usr/bin/{name}") for name in ("mmdebstrap", "bwrap"))
+
+
+def able(**changes: Any) -> Host:
+    return debian(**({"tools": TOOLS} | changes))
+
+
+def plan(host: Host, **wish: Any) -> Plan:
+    return resolve(Request(**wish), host)
+
+
+def origin(found: Plan) -> str:
+    assert found.toolkit is not None
+    return found.toolkit.rootfs.name if found.toolkit.rootfs is not None else found.toolkit.provider
+
+
+@pytest.mark.parametrize(
+    ("wish", "name"),
+    [
+        ({"add_targets": ("gfx1032",)}, "rocm-7.0-sid"),
+        ({"add_targets": ("gfx1032",), "toolkit": "rocm==7.2"}, "rocm-7.2-experimental"),
+        ({"targets": ("sm_35", "sm_37", "sm_50", "sm_52"), "toolkit": "cuda==11.8"}, "cuda-11.8-bookworm"),
+        ({"targets": ("sm_35",)}, "cuda-11.8-bookworm"),
+        ({"targets": ("sm_61", "sm_70"), "toolkit": "cuda==12.4"}, "cuda-12.4-trixie"),
+        ({"targets": ("sm_90",)}, "pypi"),
+        ({"targets": ("sm_75",), "toolkit": "cuda==12.*"}, "cuda-12.4-trixie"),
+    ],
+)
+def test_a_root_filesystem_serves_what_no_registry_does(wish: dict[str, Any], name: str) -> None:
+    assert origin(plan(able(), **wish)) == name
+
+
+def test_the_plan_says_everything_that_makes_it() -> None:
+    found = plan(able(), add_targets=("gfx1032",))
+    row = rootfs_row("rocm-7.0-sid")
+    assert row is not None
+    assert found.toolkit is not None
+    assert found.toolkit.rootfs is not None
+    assert (found.toolkit.rootfs.suites, found.toolkit.rootfs.architecture) == (("sid",), "amd64")
+    assert set(row.packages) == set(found.toolkit.rootfs.packages)
+    assert found.host_compiler.cxx == "/usr/bin/g++-16"
+    assert found.launchers == ("ccache",)
+    decisions = {one.rule: one for one in found.decisions}
+    assert "private root filesystem of Debian sid" in decisions["toolkit-rootfs"].choice
+    assert "gfx1032" in decisions["rocblas-kernels"].reason
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Plan) == found
+
+
+def test_an_installed_toolkit_comes_first() -> None:
+    assert origin(plan(able(toolkits=(rocm("6.4.1"),)), add_targets=("gfx1032",))) == "system"
+    assert origin(plan(able(toolkits=(cuda("11.8.89"),), host_compilers=(gcc(11),)), targets=("sm_35",))) == "system"
+
+
+@pytest.mark.parametrize("present", [(), TOOLS[:1], TOOLS[1:]])
+def test_without_its_programs_the_refusal_says_what_installing_them_would_bring(present: tuple[Tool, ...]) -> None:
+    with pytest.raises(InstallFirstError) as caught:
+        plan(debian(tools=present), add_targets=("gfx1032",))
+    (line,) = [line for line in caught.value.details if "private root filesystem" in line]
+    assert "ROCm 7.0 or ROCm 7.2" in line
+    assert ("mmdebstrap" in line) == (TOOLS[0] not in present)
+    assert ("bubblewrap" in line) == (TOOLS[1] not in present)
+
+
+def test_nothing_is_promised_that_a_root_filesystem_cannot_do() -> None:
+    for host in (debian(), able()):
+        with pytest.raises(GpubuildError) as caught:
+            plan(host, targets=("sm_30",))
+        assert isinstance(caught.value, IncompatibleError)
+        assert not any("root filesystem" in line for line in caught.value.details)
+
+
+def test_its_own_c_library_and_compiler_count_and_not_the_machines() -> None:
+    musl = able(libc=Libc(name="musl", version="1.2.5"), host_compilers=())
+    assert origin(plan(musl, targets=("sm_61",), toolkit="cuda==12.4")) == "cuda-12.4-trixie"
+
+
+def test_the_machines_driver_still_counts() -> None:
+    old = able(devices=(nvidia("sm_61"),), drivers=(driver("470.256.02", "11.4"),))
+    assert origin(plan(old)) == "cuda-11.8-bookworm"
+    with pytest.raises(GpubuildError):
+        plan(old, targets=("sm_61",), toolkit="cuda==12.4")
+
+
+def test_every_row_holds_together() -> None:
+    rows = rootfs_rows()
+    assert len({row.name for row in rows}) == len(rows)
+    limits = {row.version: row.gcc for row in cuda_toolkits()}
+    for row in rows:
+        assert row.version in row.name
+        assert row.suites[-1] in row.name
+        assert bool(row.prefer) == (len(row.suites) > 1)
+        assert {"dash", "ccache"} <= set(row.packages)
+        assert 0 < row.download < row.unpacked
+        if row.kind == "cuda":
+            assert limits[row.version][0] <= row.gcc <= limits[row.version][1]
+            assert f"g++-{row.gcc}" in row.packages
+        else:
+            assert row.llvm

@@ -1,0 +1,120 @@
+"""A make-believe Debian: small programs named apt-get, apt-config, mmdebstrap and bwrap, put first on PATH.
+
+They speak as the real ones do (apt 2.6, mmdebstrap 1.3.5, bubblewrap 0.8) as far as gpubuild listens; files in one
+folder tell them what to say, and record what they were asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from buildtool.compat.assemble import plan_rootfs
+from buildtool.compat.model import PlanCompiler, PlanToolkit
+from buildtool.compat.rootfs import rootfs_row
+
+# `apt-get indextargets` of a machine with Debian's archive, its security archive and a stranger's.
+TARGETS = """\
+http://mirror.test/debian-security/ bookworm-security main
+http://packages.test/tools/ bookworm main
+http://mirror.test/debian/ bookworm main
+http://mirror.test/debian/ bookworm-updates main
+"""
+PACKAGES = {"hipcc": "7.0.2+dfsg-3", "librocblas-dev": "6.4.4-4", "g++": "4:16-1"}
+
+APT_GET = """#!/bin/sh
+echo "apt-get $*" >> "$(dirname "$0")/asked"
+case " $* " in
+*" indextargets "*) cat "$(dirname "$0")/targets" ;;
+*" update "*) if test -e "$(dirname "$0")/update-fails"; then cat "$(dirname "$0")/update-fails"; exit 100; fi ;;
+*" install "*)
+    cp "$APT_CONFIG" "$(dirname "$0")/apt.conf"
+    cat "$(dirname "$0")/uris"
+    if test -e "$(dirname "$0")/install-fails"; then cat "$(dirname "$0")/install-fails"; exit 100; fi ;;
+esac
+"""
+APT_CONFIG = """#!/bin/sh
+cat <<'END'
+Acquire "";
+Acquire::IndexTargets::deb::Packages::Optional "0";
+Acquire::http::Proxy "http://proxy.test:3128/";
+Dir::Cache "var/cache/apt";
+END
+"""
+# Runs the hook as mmdebstrap does, "fetches" into the cache the hook links, and unpacks compilers that are files.
+MMDEBSTRAP = """#!/bin/sh
+echo "mmdebstrap $*" >> "$(dirname "$0")/asked"
+for word in "$@"; do
+    case "$word" in --setup-hook=*) hook="${word#--setup-hook=}" ;; esac
+    tree="$sources"; sources="$word"
+done
+cp "$sources" "$(dirname "$0")/suite.sources"
+"$hook" "$tree"
+ls "$tree/var/cache/apt/archives/" > "$(dirname "$0")/found"
+echo "I: downloading packages with apt..."
+cp "$(dirname "$0")"/debs/* "$tree/var/cache/apt/archives/"
+if test -e "$(dirname "$0")/bootstrap-fails"; then cat "$(dirname "$0")/bootstrap-fails"; exit 25; fi
+echo "I: extracting archives..."
+mkdir -p "$tree/etc" "$tree/dev" "$tree/usr/lib/llvm-21/bin"
+for name in g++-16 gcc-16 ccache g++-11 gcc-11 nvcc; do echo "$name" > "$tree/usr/bin/$name"; done
+echo clang > "$tree/usr/lib/llvm-21/bin/clang++"
+echo "I: success in 0.1 seconds"
+"""
+BWRAP = """#!/bin/sh
+if test -e "$(dirname "$0")/bwrap-fails"; then cat "$(dirname "$0")/bwrap-fails" >&2; exit 1; fi
+echo "bwrap $*" >> "$(dirname "$0")/asked"
+"""
+NO_NAMESPACES = "bwrap: No permissions to create new namespace, likely because the kernel does not allow it.\n"
+
+
+class Debian:
+    """The folder the programs lie in, and what they say."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write the programs into the empty folder `folder`."""
+        self.folder = folder
+        for name, text in {
+            "apt-get": APT_GET, "apt-config": APT_CONFIG, "mmdebstrap": MMDEBSTRAP, "bwrap": BWRAP,
+        }.items():  # fmt: skip
+            (folder / name).write_text(text, "utf-8")
+            (folder / name).chmod(0o755)
+        (folder / "debs").mkdir()
+        self.say("targets", TARGETS)
+        self.say("uris", self.uris())
+
+    def uris(self, unpacked: str = "5114 MB") -> str:
+        """Make the packages, and return what ``apt-get --print-uris`` says of them."""
+        lines = ["Reading package lists...", f"After this operation, {unpacked} of additional disk space will be used."]
+        for name, version in PACKAGES.items():
+            filename = f"{name}_{version.replace(':', '%3a')}_amd64.deb"
+            content = f"{name} {version}".encode()
+            (self.folder / "debs" / filename).write_bytes(content)
+            url = f"http://mirror.test/debian/pool/main/{name[0]}/{name}/{filename.replace('%3a', '%253a')}"
+            lines.append(f"'{url}' {filename} {len(content)} SHA256:{hashlib.sha256(content).hexdigest()}")
+        return "\n".join(lines) + "\n"
+
+    def say(self, name: str, text: str) -> None:
+        """Let a program say something; ``*-fails`` makes it fail with that."""
+        (self.folder / name).write_text(text, "utf-8")
+
+    def unsay(self, name: str) -> None:
+        """Take that back."""
+        (self.folder / name).unlink()
+
+    def asked(self, program: str) -> list[str]:
+        """Return the command lines of a program, oldest first."""
+        asked = self.folder / "asked"
+        lines = asked.read_text("utf-8").splitlines() if asked.exists() else []
+        return [line for line in lines if line.startswith(f"{program} ")]
+
+
+def rocm() -> PlanToolkit:
+    """Return ROCm of sid as a plan names it, its packages still open."""
+    row = rootfs_row("rocm-7.0-sid")
+    assert row is not None
+    return PlanToolkit(kind="rocm", version=row.version, provider="rootfs", rootfs=plan_rootfs(row))
+
+
+def compiler() -> PlanCompiler:
+    """Return the host compiler inside."""
+    return PlanCompiler(family="gcc", version="16", cxx="/usr/bin/g++-16", cc="/usr/bin/gcc-16")
