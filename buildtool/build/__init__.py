@@ -131,7 +131,7 @@ class _Site:
     def build(self, plan: Plan, toolchain: Toolchain, source: SourceTree) -> BuildTree:
         shipped = recipe_directory(plan.recipe) / "costs.json"
         book = CostBook(cache_root() / "costs" / f"{plan.recipe}-{plan.backend}.json", shipped)
-        launcher = proved_launcher(plan, toolchain, cache_root()) if self.options.use_cache else None
+        launcher = self._launcher(plan, toolchain, source) if self.options.use_cache else None
         added = {**toolchain.env, **(launcher.env if launcher else {})}
         door = self._door(plan, toolchain, source, launcher, added)
         arguments = cmake_arguments(plan, toolchain, launcher, book)
@@ -151,6 +151,12 @@ class _Site:
             log=self.log.name,
             cache=cache,
         )
+
+    def _launcher(self, plan: Plan, toolchain: Toolchain, source: SourceTree) -> Launcher | None:
+        verdict = proved_launcher(plan, toolchain, source, cache_root())
+        if verdict.launcher is None and verdict.rejected and self.progress is not None:
+            self.progress.note(f"No compiler cache is used. {'; '.join(verdict.rejected)}")
+        return verdict.launcher
 
     def _compile(
         self,

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -21,9 +22,11 @@ from buildtool.build.model import CacheStats
 from buildtool.compat.model import Plan
 from buildtool.errors import GpubuildError
 from buildtool.process import run, run_detached
+from buildtool.source.model import SourceTree
 from buildtool.toolchain.model import Toolchain
 from buildtool.toolchain.sandbox import Sandbox
 
+TRIAL = 2  # part of every record: a changed trial is run again
 TRIAL_TIMEOUT_S = 120.0
 CACHE_SIZE = "10G"
 ARCHITECTURES = {"cuda": "CMAKE_CUDA_ARCHITECTURES", "rocm": "GPU_TARGETS"}
@@ -52,7 +55,9 @@ class Launcher(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
 
 
-class _Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The launcher that was proved, if any, and why those preferred to it were not taken."""
+
     launcher: Launcher | None
     rejected: tuple[str, ...]
 
@@ -63,6 +68,7 @@ def choose(
     *,
     compilers: dict[str, str],
     architectures: str,
+    includes: tuple[str, ...] = (),
     cache_dir: Path,
 ) -> tuple[Launcher | None, tuple[str, ...]]:
     """Return the first launcher that survives a trial compile, and why others did not.
@@ -72,7 +78,8 @@ def choose(
         toolchain: whose environment the compilers need.
         compilers: language (``CXX``, ``CUDA``, ``HIP``) to compiler path.
         architectures: the plan's ``CMAKE_CUDA_ARCHITECTURES`` or ``GPU_TARGETS``, "" without.
-        cache_dir: where the launchers keep their caches.
+        includes: folders of the build, so that a space or an odd letter in their names is part of the trial.
+        cache_dir: where the launchers keep their caches; the trial runs there.
     """
     rejected: list[str] = []
     for name in candidates:
@@ -83,7 +90,7 @@ def choose(
         launcher = Launcher(name=name, program=program, env=_environment(name, cache_dir))
         try:
             start(launcher)
-            _trial(launcher, toolchain, compilers, architectures)
+            _trial(launcher, toolchain, _commands(compilers, architectures, includes), cache_dir)
         except (GpubuildError, OSError) as error:
             rejected.append(f"{name}: the trial compile failed ({error})")
             continue
@@ -91,8 +98,8 @@ def choose(
     return None, tuple(rejected)
 
 
-def proved_launcher(plan: Plan, toolchain: Toolchain, cache: Path) -> Launcher | None:
-    """Return the launcher for a plan; the trial runs once per launcher, compiler and target list."""
+def proved_launcher(plan: Plan, toolchain: Toolchain, source: SourceTree, cache: Path) -> Verdict:
+    """Find the launcher for a plan; the trial runs once per launcher, compiler, target list and source folder."""
     compilers = {"CXX": plan.host_compiler.cxx}
     architectures = plan.cmake_options.get(ARCHITECTURES.get(plan.backend, ""), "")
     for language in ("CUDA", "HIP"):
@@ -100,20 +107,23 @@ def proved_launcher(plan: Plan, toolchain: Toolchain, cache: Path) -> Launcher |
             compilers[language] = compiler
     found = (_find(name, toolchain) for name in plan.launchers)
     stamps = [_stamp(path, toolchain) for path in (*found, *compilers.values()) if path is not None]
-    identity = json.dumps([plan.launchers, stamps, architectures, str(cache), toolchain.env], sort_keys=True)
+    places = [str(cache), source.path]
+    identity = json.dumps([TRIAL, plan.launchers, stamps, architectures, places, toolchain.env], sort_keys=True)
     record = cache / "launchers" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
     record.parent.mkdir(parents=True, exist_ok=True)
     from filelock import FileLock
 
     with FileLock(record.with_suffix(".lock")):  # two trials at once would race for the server, and could differ
         try:
-            return msgspec.json.decode(record.read_bytes(), type=_Verdict).launcher
+            return msgspec.json.decode(record.read_bytes(), type=Verdict)
         except (OSError, msgspec.DecodeError):
             launcher, rejected = choose(
-                plan.launchers, toolchain, compilers=compilers, architectures=architectures, cache_dir=cache
-            )
-        record.write_bytes(msgspec.json.encode(_Verdict(launcher=launcher, rejected=rejected)))
-    return launcher
+                plan.launchers, toolchain, compilers=compilers, architectures=architectures,
+                includes=(source.path,), cache_dir=cache,
+            )  # fmt: skip
+        verdict = Verdict(launcher=launcher, rejected=rejected)
+        record.write_bytes(msgspec.json.encode(verdict))
+    return verdict
 
 
 def _stamp(path: str, toolchain: Toolchain) -> tuple[str, ...]:
@@ -230,21 +240,31 @@ def _socket(directory: Path) -> Path:
     return private / f"{digest}.sock"
 
 
-def _trial(launcher: Launcher, toolchain: Toolchain, compilers: dict[str, str], architectures: str) -> None:
-    """Compile a small file twice per language, as CMake would, and check that objects come out."""
+def _commands(
+    compilers: dict[str, str], architectures: str, includes: tuple[str, ...]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each language with its compiler and flags, as CMake gives them."""
+    for language, compiler in compilers.items():
+        words = [*_TRIALS[language][2], *_target_flags(language, architectures, compilers["CXX"])]
+        yield language, [compiler, *words, *(f"-I{folder}" for folder in includes)]
+
+
+def _trial(
+    launcher: Launcher, toolchain: Toolchain, commands: Iterable[tuple[str, list[str]]], cache_dir: Path
+) -> None:
+    """Compile a small file twice per language and check that objects come out."""
     added = {**toolchain.env, **launcher.env}
     sandbox = toolchain.sandbox
     env = sandbox.environment(added) if sandbox is not None else {**os.environ, **added}
-    with tempfile.TemporaryDirectory(prefix="gpubuild-trial-") as name:
+    with tempfile.TemporaryDirectory(prefix="gpubuild-trial-", dir=cache_dir) as name:
         folder = Path(name)
-        for language, compiler in compilers.items():
-            filename, text, flags = _TRIALS[language]
+        for language, command in commands:
+            filename, text, _ = _TRIALS[language]
             source = folder / filename
             source.write_text(text)
             for turn in range(2):
                 target = folder / f"{language}{turn}.o"
-                words = [*flags, *_target_flags(language, architectures, compilers["CXX"])]
-                argv = [launcher.program, compiler, *words, "-c", str(source), "-o", str(target)]
+                argv = [launcher.program, *command, "-c", str(source), "-o", str(target)]
                 if sandbox is not None:
                     argv = sandbox.argv(argv, cwd=folder, writable=[folder, cache_folder(launcher)])
                 run(argv, cwd=folder, env=env, timeout_s=TRIAL_TIMEOUT_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -56,7 +56,7 @@ def read_served(path: Path, target: Target) -> Served:
     other = stand_in(target)
     passing = _best(held, other) if other else None
     if best is None:
-        none = "no" if other else None
+        none: Literal["no"] | None = "no" if other else None
         return Served(path=str(path), answer="no", reason="it holds no device code", stand_in=none, root=str(path))
     stands = passing.answer if passing is not None else None
     return Served(path=best.path, answer=best.answer, reason=best.reason, stand_in=stands, root=str(path))

@@ -169,7 +169,17 @@ def _retarget(target: Target, host: Host, served: Served | None) -> Rung:
     path = "" if served is None else served.root or served.path
     if served is not None and served.stand_in != "yes":
         return Rung(step="retarget", state="no", reason=f"{words}, but {path} holds none", path=path)
-    argv = ("gpubuild", "retarget", path or "PATH", "--from", donor, "--to", target.chip, "--thin", "--out")
+    argv: tuple[str, ...] = (
+        "gpubuild",
+        "retarget",
+        path or "PATH",
+        "--from",
+        donor,
+        "--to",
+        target.chip,
+        "--thin",
+        "--out",
+    )
     argv += (_beside(path, target.chip) if path else "DST",)
     return Rung(
         step="retarget",

@@ -16,7 +16,7 @@ CUDA_VARIABLES = ("CUDA_PATH", "CUDA_HOME", "CUDAToolkit_ROOT", "CUDA_ROOT")
 # A wrapper script named nvcc (in /usr/local/bin, say) has neither of these beside it.
 CUDA_MARKS = (("bin", "nvcc.profile"), ("include", "cuda_runtime.h"))
 # Debian's packages put the headers of /usr/lib/nvidia-cuda-toolkit into /usr/include.
-HEADERS = {
+HEADERS: dict[str, dict[str, tuple[str, ...]]] = {
     "cuda": {"cuBLAS": ("cublas_v2.h",)},
     "rocm": {"hipBLAS": ("hipblas", "hipblas.h"), "rocBLAS": ("rocblas", "rocblas.h")},
 }

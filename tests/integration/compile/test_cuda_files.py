@@ -16,12 +16,11 @@ DIRECTORY = "ggml/src/ggml-cuda/CMakeFiles/ggml-cuda.dir"
 FILES = tuple(f"{DIRECTORY}/{name}.cu.o" for name in ("acc", "clamp", "scale"))
 
 
-@pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    root = tmp_path_factory.mktemp("gpubuild é")
+def corner(root: Path) -> dict[str, str]:
+    """A store and a cache below `root`, on a machine whose own CUDA is not named by its environment."""
     hidden = ("CUDA_PATH", "CUDA_HOME", "CUDACXX", "GPUBUILD_DEVICES")
     env = {key: value for key, value in os.environ.items() if key not in hidden}
-    return env | {"GPUBUILD_STORE": str(root / "the store"), "GPUBUILD_CACHE": str(root / "the cache")}
+    return env | {"GPUBUILD_STORE": str(root / "store"), "GPUBUILD_CACHE": str(root / "cache")}
 
 
 def gpubuild(env: dict[str, str], *arguments: str) -> dict[str, object]:
@@ -55,8 +54,9 @@ def targets_in(env: dict[str, str], build: dict[str, object]) -> set[str]:
 
 
 def test_real_kernels_compile_for_exactly_the_targets_and_an_added_target_costs_only_itself(
-    places: dict[str, str],
+    tmp_path: Path,
 ) -> None:
+    places = corner(tmp_path)
     cold = compile_files(places, "sm_90")
     assert int(str(cold["steps"])) >= len(FILES)
     assert targets_in(places, cold) == {"sm_90"}
@@ -72,3 +72,9 @@ def test_real_kernels_compile_for_exactly_the_targets_and_an_added_target_costs_
     assert cache["launcher"] == "sccache"
     assert cache["detail"].get("hits CUBIN", 0) >= len(FILES), "sm_90's device code must come from the cache"
     assert cache["detail"].get("misses CUBIN", 0) <= len(FILES), "only sm_80's device code is compiled"
+
+
+def test_kernels_compile_below_a_path_with_spaces_and_other_letters(tmp_path: Path) -> None:
+    places = corner(tmp_path / "Größe und Ort")
+    build = compile_files(places, "sm_90")
+    assert targets_in(places, build) == {"sm_90"}
