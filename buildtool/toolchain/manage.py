@@ -156,7 +156,8 @@ def _no_such(spec: str, kind: str, platform: str) -> IncompatibleError:
     why = (
         "None of those on offer is meant." if offered else f"Nobody publishes one for {platform} that gpubuild fetches."
     )
-    hint = "Take one of the versions above, or install the toolkit itself: gpubuild finds and uses it."
+    install = "nstall the toolkit itself: gpubuild finds and uses it."
+    hint = f"Take one of the versions above, or i{install}" if offered else f"I{install}"
     return IncompatibleError(what, why=why, hint=hint, details=(f"On offer: {', '.join(offered)}",) if offered else ())
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -20,6 +21,49 @@ PREFERENCE = "Package: {names}\nPin: release a={suite}\nPin-Priority: 990\n"
 _URI = re.compile(r"^'(?P<url>[^']+)' (?P<file>\S+) (?P<bytes>\d+) SHA256:(?P<sha256>[0-9a-f]{64})$", re.MULTILINE)
 _UNPACKED = re.compile(r"^After this operation, ([\d.,]+) ([kMG]?)B of additional disk space", re.MULTILINE)
 _FACTORS = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+
+
+class Case(NamedTuple):
+    """What apt says, and what it means."""
+
+    words: tuple[str, ...]
+    kind: type[GpubuildError]
+    what: str
+    hint: str
+
+
+_UNTRUSTED = "The package index of Debian {suites} on {url} is not signed with a key in {keyring}."
+_KEYS = "Update the package debian-archive-keyring, or take another mirror."
+# The first that fits counts: a server that answers nonsense also leaves an index unsigned.
+CASES = (
+    Case(
+        ("is expired", "not valid yet"),
+        NetworkError,
+        "The package index of Debian {suites} on {url} is out of date.",
+        f"Take another mirror ({MIRROR_VARIABLE}), or accept it: export {VALID_UNTIL_VARIABLE}=ignore. "
+        "Signatures are checked either way.",
+    ),
+    Case(("NO_PUBKEY", "signatures were invalid", "couldn't be verified"), IntegrityError, _UNTRUSTED, _KEYS),
+    Case(
+        ("was not found", "Unable to locate package", "no installation candidate"),
+        NetworkError,
+        "Debian {suites} on {url} no longer carries a package of {name}.",
+        f"Plan again for today's versions, or name a mirror that keeps old ones in {MIRROR_VARIABLE}.",
+    ),
+    Case(
+        ("unmet dependencies",),
+        NetworkError,
+        "The packages of {name} do not fit together in Debian {suites} today.",
+        "Try again in some days, or choose another toolkit.",
+    ),
+    Case(
+        ("Could not resolve", "Failed to fetch", "Could not connect", "does not have a Release file"),
+        NetworkError,
+        "Debian {suites} cannot be fetched from {url}.",
+        f"Check the network, or name another mirror in {MIRROR_VARIABLE}.",
+    ),
+    Case(("is not signed",), IntegrityError, _UNTRUSTED, _KEYS),
+)
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,24 +158,8 @@ def explain(error: ProcessError, rootfs: PlanRootfs, mirror: Mirror) -> Gpubuild
     """Turn what apt or mmdebstrap said into what happened and what to do."""
     said = tuple(line for line in error.details if line.startswith(("E:", "W:", "Err:", "  "))) or error.details
     text = "\n".join(error.details)
-    suites = " and ".join(rootfs.suites)
-    if "is expired" in text or "not valid yet" in text:
-        what = f"The package index of Debian {suites} on {mirror.url} is out of date."
-        hint = f"Take another mirror ({MIRROR_VARIABLE}), or accept it: export {VALID_UNTIL_VARIABLE}=ignore"
-        return NetworkError(what, why="Signatures are checked either way.", hint=hint, details=said)
-    if "NO_PUBKEY" in text or "is not signed" in text or "signatures were invalid" in text:
-        what = f"The package index of Debian {suites} on {mirror.url} is not signed with a key in {mirror.keyring}."
-        hint = "Update the package debian-archive-keyring, or take another mirror."
-        return IntegrityError(what, hint=hint, details=said)
-    if "was not found" in text or "Unable to locate package" in text or "no installation candidate" in text:
-        what = f"Debian {suites} on {mirror.url} no longer carries a package of {rootfs.name}."
-        hint = f"Plan again for today's versions, or name a mirror that keeps old ones in {MIRROR_VARIABLE}."
-        return NetworkError(what, hint=hint, details=said)
-    if "unmet dependencies" in text:
-        what = f"The packages of {rootfs.name} do not fit together in Debian {suites} today."
-        return NetworkError(what, hint="Try again in some days, or choose another toolkit.", details=said)
-    if any(words in text for words in ("Could not resolve", "Failed to fetch", "Could not connect", "404")):
-        what = f"Debian {suites} cannot be fetched from {mirror.url}."
-        hint = f"Check the network, or name another mirror in {MIRROR_VARIABLE}."
-        return NetworkError(what, hint=hint, details=said)
+    facts = {"suites": " and ".join(rootfs.suites), "url": mirror.url, "keyring": mirror.keyring, "name": rootfs.name}
+    for case in CASES:
+        if any(words in text for words in case.words):
+            return case.kind(case.what.format(**facts), hint=case.hint, details=said)
     return error

@@ -143,6 +143,7 @@ def test_too_small_a_disk_is_told_with_the_size_before_anything_is_fetched(
         ("W: GPG error: ... NO_PUBKEY 1234", IntegrityError, "debian-archive-keyring"),
         ("E: The repository 'http://mirror.test sid InRelease' is not signed.", IntegrityError, "keyring"),
         ("E: Failed to fetch http://mirror.test/x  Could not connect", NetworkError, "GPUBUILD_DEBIAN_MIRROR"),
+        ("E: Failed to fetch http://mirror.test/x  400\nE: The repository 'x' is not signed.", NetworkError, "network"),
         ("Err:1 http://mirror.test sid InRelease\n  Could not resolve 'mirror.test'", NetworkError, "network"),
     ],
 )

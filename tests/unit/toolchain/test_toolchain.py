@@ -250,7 +250,7 @@ def cuda_sets_for(platform: str) -> list[object]:
     [
         ("cuda==9.*", IncompatibleError, "12.4, 11.8"),
         ("rocm==5.*", IncompatibleError, "On offer: 7.2, 7.0"),
-        ("vulkan", IncompatibleError, "install the toolkit itself"),
+        ("vulkan", IncompatibleError, "Install the toolkit itself"),
         ("cdua", UnknownNameError, "Did you mean cuda?"),
         ("cuda=13", InvalidInputError, "cuda==13.0"),
         ("", InvalidInputError, "cuda==13.0"),
