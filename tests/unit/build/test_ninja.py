@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from buildtool.build.costs import CostBook, default_cost, parse_ninja_log
 from buildtool.build.door import Door
 from buildtool.build.ninja import build, parse_failure, parse_step, pending
+from buildtool.compat.recipes import recipe_directory
 from buildtool.errors import BuildError, StorageError
 
 NINJA = str(Path(ninja_wheel.BIN_DIR) / "ninja")
@@ -74,6 +76,16 @@ def test_a_cost_book_learns_keeps_and_survives_damage(tmp_path: Path) -> None:
     assert again.slowest(".cu", 1) == ("slow.cu",), "the order comes from the shipped book alone"
     path.write_text("{broken")
     assert CostBook(path, shipped).cost("Building CUDA object dir/slow.cu.o") == 100
+
+
+def test_the_shipped_book_names_steps_as_every_machine_does() -> None:
+    shipped = json.loads((recipe_directory("llama.cpp") / "costs.json").read_text())
+    assert not [step for step in shipped if step.startswith("/") or "site-packages" in step]
+    assert all(isinstance(seconds, float) and seconds > 0 for seconds in shipped.values())
+    book = CostBook(Path("none"), recipe_directory("llama.cpp") / "costs.json")
+    heavy = book.slowest(".cu", 20)
+    assert len(heavy) == 20
+    assert any("fattn" in name for name in heavy), "attention kernels are the slowest to compile"
 
 
 class Seen:
