@@ -22,6 +22,7 @@ def travels(step: str) -> bool:
 
 
 def main(recipe: str, books: list[str]) -> int:
+    """Merge the books into the recipe's own."""
     costs: dict[str, float] = {}
     for book in reversed(books):
         costs |= json.loads(Path(book).read_text(encoding="utf-8"))
