@@ -102,12 +102,14 @@ def test_a_version_that_the_suite_never_had_is_told(sandbox: Sandbox, tmp_path: 
         (("--backend", "cuda", "--target", "sm_61", "--toolkit", "cuda==12.4"), "cuda", "sm_61"),
     ],
 )
-def test_kernels_compile_for_exactly_the_target(wish: tuple[str, ...], backend: str, target: str) -> None:
+def test_kernels_compile_for_exactly_the_target(
+    wish: tuple[str, ...], backend: str, target: str, tmp_path: Path
+) -> None:
     """Uses the user's own store: a root filesystem is made once, in minutes, and has gigabytes."""
     folder = f"ggml/src/ggml-{backend}/CMakeFiles/ggml-{backend}.dir" + ("/__/ggml-cuda" if backend == "hip" else "")
     files = [f"{folder}/{name}.cu.o" for name in ("acc", "scale")]
     words = [word for name in files for word in ("--build-target", name)]
-    build = gpubuild("compile", *wish, "--profile", "minimal", *words)["build"]
+    build = gpubuild("compile", *wish, "--profile", "minimal", "--out", str(tmp_path), *words)["build"]
     assert isinstance(build, dict)
     for name in files:
         assert gpubuild("inspect", str(Path(build["path"], name)))["targets"] == [target]
