@@ -58,7 +58,7 @@ def list_patches(project: Project = "", series: SeriesOption = None, as_json: Js
     for _, one in every:
         typer.echo(f"{one.words}")
         for row in one.patches:
-            typer.echo(f"  {row.name:16} {', '.join(row.targets)}{_days(row)}\n{'':19}{row.purpose}")
+            typer.echo(f"  {row.name:18} {', '.join(row.targets)}{_days(row)}\n{'':21}{row.purpose}")
 
 
 @patch_app.command(
@@ -87,7 +87,7 @@ def show_patch(
         print_json({"schema": SCHEMA, "patch": row, "body": body, "diff": changes if draft is not None else None})
         return
     if draft is not None:
-        typer.echo(changes or "Nothing: the tree does not need it.", nl=not changes)
+        typer.echo(changes or "Nothing: these targets need no change there.", nl=not changes)
         return
     facts = {"for": f"{', '.join(row.targets)}{_days(row)}", "purpose": row.purpose, "upstream": row.upstream}
     facts |= {"sha256": row.sha256, "file": str(folder / row.file)}
