@@ -22,6 +22,7 @@ from buildtool.toolchain.model import Toolchain
 
 PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize", "test-backend-ops")
 BACKEND_TARGETS = {"cuda": "ggml-cuda", "rocm": "ggml-hip", "vulkan": "ggml-vulkan", "cpu": ""}
+FIRST_JOINT_CUDA = 13  # NVIDIA's wheels share one folder from CUDA 13 on; before, each library had its own
 SLOW_FIRST = 24  # how many sources are worth putting in front
 
 
@@ -29,8 +30,9 @@ def backend_rpath(plan: Plan) -> str:
     """Return where an installed backend module looks for libraries: the runtime beside it, then the vendor's wheels."""
     places = ["$ORIGIN", "$ORIGIN/../../gpubuild_llama/lib"]
     if plan.backend == "cuda" and plan.toolkit is not None and plan.runtime == "pip":
-        major = plan.toolkit.version.split(".", maxsplit=1)[0]
-        places.append(f"$ORIGIN/../../nvidia/cu{major}/lib")
+        major = int(plan.toolkit.version.split(".", maxsplit=1)[0])
+        folders = (f"cu{major}",) if major >= FIRST_JOINT_CUDA else ("cuda_runtime", "cublas")
+        places += [f"$ORIGIN/../../nvidia/{folder}/lib" for folder in folders]
     if plan.runtime == "system" and plan.toolkit is not None and plan.toolkit.path is not None:
         places.append(f"{plan.toolkit.path}/lib64")
     return ":".join(places)

@@ -160,7 +160,8 @@ def summary(found: Plan) -> str:
     """Say in one line what a plan builds from what."""
     parts = [", ".join(found.targets)] if found.targets else []
     if found.toolkit is not None:
-        where = "fetched" if found.toolkit.provider == "pypi" else found.toolkit.path
+        made = {"pypi": "fetched", "rootfs": "a root filesystem"}
+        where = made.get(found.toolkit.provider, found.toolkit.path)
         name = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan"}[found.toolkit.kind]
         parts.append(f"{name} {found.toolkit.version} ({where})")
     parts.append(f"{found.host_compiler.family} {found.host_compiler.version}")

@@ -100,10 +100,14 @@ def install_toolkit(
     """Fetch a toolkit into gpubuild's store: from the package registry, or as a root filesystem from Debian."""
     from buildtool.cli.progress import Reporter
     from buildtool.compat.rootfs import RootfsRow
+    from buildtool.errors import InvalidInputError
     from buildtool.toolchain import choose, install, platform_name
     from buildtool.toolchain.rootfs.suite import find_mirror
 
     made = isinstance(choose(spec, platform_name()), RootfsRow)
+    if not made and (mirror or ignore_valid_until):
+        what = f"{spec} comes from the package registry, not from a Debian mirror."
+        raise InvalidInputError(what, hint="Leave --mirror and --ignore-valid-until out.")
     source = find_mirror(mirror, ignore_valid_until=ignore_valid_until) if made else None
     with Reporter(quiet=as_json) as reporter:
         compiler = None if made else _compiler()

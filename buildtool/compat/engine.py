@@ -119,11 +119,18 @@ def best(case: Case) -> Candidate | None:
 
 def candidates(case: Case, backend: Backend) -> Iterator[Candidate]:
     """Yield the candidates of a backend, best first."""
-    options = sorted(options_for(backend, case.host), key=lambda option: preference(case, option))
+    options = sorted(_usable(case, backend), key=lambda option: preference(case, option))
     for source in case.sources:
         ground = ground_of(case, source)
         for option in options:
             yield judge(case, ground, backend, option)
+
+
+def _usable(case: Case, backend: Backend) -> Iterator[ToolkitOption | None]:
+    """Yield the toolkits in question; libraries of a root filesystem do not travel."""
+    for option in options_for(backend, case.host):
+        if option is None or option.rootfs is None or case.request.runtime != "bundle":
+            yield option
 
 
 def every(case: Case) -> Iterator[Candidate]:

@@ -87,6 +87,12 @@ def test_nothing_is_promised_that_a_root_filesystem_cannot_do() -> None:
         assert not any("root filesystem" in line for line in caught.value.details)
 
 
+def test_libraries_of_a_root_filesystem_are_not_bundled() -> None:
+    with pytest.raises(GpubuildError) as caught:
+        plan(able(), add_targets=("gfx1032",), runtime="bundle")
+    assert "ROCm toolkit that is not installed" in caught.value.what
+
+
 def test_its_own_c_library_and_compiler_count_and_not_the_machines() -> None:
     musl = able(libc=Libc(name="musl", version="1.2.5"), host_compilers=())
     assert origin(plan(musl, targets=("sm_61",), toolkit="cuda==12.4")) == "cuda-12.4-trixie"

@@ -56,3 +56,11 @@ def test_a_wish_that_cannot_be_met_has_its_own_exit_code(
     told = capsys.readouterr()
     assert words in told.err
     assert not told.out
+
+
+def test_a_mirror_means_nothing_to_a_package_registry(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("buildtool.toolchain.platform_name", lambda: "linux-x86_64")
+    assert gpubuild(monkeypatch, "toolchain", "install", "cuda==13.0.*", "--mirror", "http://mirror.test/debian") == 12
+    assert "Leave --mirror" in capsys.readouterr().err

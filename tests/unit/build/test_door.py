@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from compat_machines import debian
+
+from buildtool.build.configure import backend_rpath
+from buildtool.build.door import Door
+from buildtool.build.launcher import _find
+from buildtool.build.uses import builds_with
+from buildtool.compat import resolve
+from buildtool.compat.model import Request
+from buildtool.probe.model import Tool
+from buildtool.toolchain.model import Toolchain
+from buildtool.toolchain.sandbox import Sandbox
+
+
+def sandbox(tree: Path) -> Sandbox:
+    (tree / "usr" / "bin").mkdir(parents=True)
+    return Sandbox(tree=str(tree), program="/usr/bin/bwrap", isolation=())
+
+
+def test_on_this_machine_a_command_stays_as_it_is() -> None:
+    assert Door(env={}).argv(["ninja", "-n"]) == ["ninja", "-n"]
+
+
+def test_inside_the_source_is_readable_and_only_build_and_cache_are_writable(tmp_path: Path) -> None:
+    door = Door(
+        env={}, sandbox=sandbox(tmp_path), readable=("/home/me/source",), writable=("/home/me/build", "/home/me/cache")
+    )
+    words = door.argv(["ninja"])
+    shown = {words[n + 1]: word for n, word in enumerate(words) if word in {"--bind", "--ro-bind"}}
+    assert shown["/home/me/source"] == "--ro-bind"
+    assert shown["/home/me/build"] == shown["/home/me/cache"] == "--bind"
+    assert words[-4:] == ["--chdir", "/home/me/build", "--", "ninja"]
+
+
+def test_inside_only_the_cache_that_is_there_is_found(tmp_path: Path) -> None:
+    toolchain = Toolchain(
+        kind="rocm", version="7.0", root="/usr", provider="rootfs", cmake_options={}, env={}, cmake="cmake",
+        ninja="ninja", sandbox=sandbox(tmp_path),
+    )  # fmt: skip
+    assert _find("ccache", toolchain) is None
+    (tmp_path / "usr" / "bin" / "ccache").touch()
+    (tmp_path / "usr" / "bin" / "sccache").touch()
+    assert _find("ccache", toolchain) == "/usr/bin/ccache"
+    assert _find("sccache", toolchain) is None, "its server would compile outside"
+
+
+def test_builds_tell_which_toolkit_they_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUBUILD_CACHE", str(tmp_path))
+    stamps = {"one": {"toolkit": "/store/a/tree"}, "two": {"toolkit": "/store/b/tree"}, "old": {"arguments": "x"}}
+    for name, stamp in stamps.items():
+        (tmp_path / "build" / name).mkdir(parents=True)
+        (tmp_path / "build" / name / "gpubuild-configure.json").write_text(json.dumps(stamp))
+    (tmp_path / "build" / "old" / "gpubuild-configure.json").write_text("damaged")
+    assert builds_with("/store/a/tree") == (str(tmp_path / "build" / "one"),)
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "target", "places"),
+    [
+        ("cuda==13.0.*", "sm_90", ["nvidia/cu13/lib"]),
+        ("cuda==11.8", "sm_35", ["nvidia/cuda_runtime/lib", "nvidia/cublas/lib"]),
+    ],
+)
+def test_a_module_finds_nvidias_wheels_of_its_major_release(toolkit: str, target: str, places: list[str]) -> None:
+    tools = tuple(Tool(name=name, version=None, path=f"/usr/bin/{name}") for name in ("mmdebstrap", "bwrap"))
+    plan = resolve(Request(backend="cuda", targets=(target,), toolkit=toolkit), debian(tools=tools))
+    found = backend_rpath(plan).split(":")
+    assert [place.removeprefix("$ORIGIN/../../") for place in found[2:]] == places
+    assert backend_rpath(msgspec.structs.replace(plan, runtime="bundle")).split(":") == found[:2]
