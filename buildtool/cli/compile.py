@@ -65,7 +65,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from buildtool.source import acquire as acquire_source
     from buildtool.source import resolve as fix_source
     from buildtool.toolchain import acquire as acquire_toolchain
-    from buildtool.toolchain import pinned
+    from buildtool.toolchain import pinned, require_usable
     from buildtool.wheel import pack, require_writable
 
     job_count(jobs, device_code=False)
@@ -75,6 +75,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         source=source, recipe=recipe, profile=profile, runtime=runtime,
     )  # fmt: skip
     plan = ask.make_plan(wish, lock)
+    require_usable(plan.toolkit)
     with Reporter(quiet=as_json) as reporter:
         reporter.note(_headline(plan))
         downloads = reporter.downloads()

@@ -12,7 +12,7 @@ from buildtool.toolchain.manage import (
     show,
 )
 from buildtool.toolchain.model import Toolchain
-from buildtool.toolchain.provide import COMPILER_HINT, acquire, pinned
+from buildtool.toolchain.provide import COMPILER_HINT, acquire, pinned, require_usable
 
 __all__ = [
     "COMPILER_HINT",
@@ -27,5 +27,6 @@ __all__ = [
     "pinned",
     "platform_name",
     "remove",
+    "require_usable",
     "show",
 ]

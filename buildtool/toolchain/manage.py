@@ -20,7 +20,7 @@ from buildtool.store.progress import Progress
 from buildtool.toolchain import cuda_wheels
 from buildtool.toolchain.cuda_wheels import toolkit_root
 from buildtool.toolchain.model import Toolchain
-from buildtool.toolchain.provide import acquire, pinned
+from buildtool.toolchain.provide import acquire, pinned, require_usable
 from buildtool.toolchain.rootfs import make
 from buildtool.toolchain.rootfs.suite import Mirror
 
@@ -190,6 +190,7 @@ def install(
         )
         rootfs = plan_rootfs(chosen)
         toolkit = PlanToolkit(kind=chosen.kind, version=chosen.version, provider="rootfs", rootfs=rootfs)
+        require_usable(toolkit)
         exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
         toolchain = acquire(exact, compiler, progress=progress, store=store, mirror=mirror)
         return show(make.entry_key(exact), store), toolchain

@@ -107,15 +107,27 @@ def pinned(
     return msgspec.structs.replace(toolkit, pins=resolve(toolkit.rootfs, mirror or find_mirror()).pins)
 
 
+def require_usable(toolkit: PlanToolkit | None) -> None:
+    """Make sure that this machine can use a toolkit, before anything is fetched for it.
+
+    Raises:
+        MissingToolError: it is a root filesystem, and this machine cannot enter one.
+    """
+    if toolkit is not None and toolkit.rootfs is not None:
+        from buildtool.toolchain.sandbox import require_namespaces
+
+        require_namespaces()
+
+
 def _inside(
     toolkit: PlanToolkit, compiler: PlanCompiler, store: Store, progress: Progress | None, mirror: Mirror | None
 ) -> Toolchain:
     """Return the toolchain of a root filesystem; CMake and Ninja are those beside gpubuild, shown inside."""
     from buildtool.toolchain.rootfs.layout import ROOT, layout
     from buildtool.toolchain.rootfs.make import ensure
-    from buildtool.toolchain.sandbox import open_sandbox, require_namespaces
+    from buildtool.toolchain.sandbox import open_sandbox
 
-    require_namespaces()
+    require_usable(toolkit)
     exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
     cmake, ninja = cmake_path(), ninja_path()
     entry = ensure(exact, store=store, progress=progress, mirror=mirror)

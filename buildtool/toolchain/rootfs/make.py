@@ -31,7 +31,6 @@ LAYOUT = "1"  # part of every key: a change in how trees are made makes new entr
 PROGRAM = "mmdebstrap"
 POLL_S = 1.0
 SPARE = 1.05  # file systems need some room of their own
-FOUND = "$GPUBUILD_DEBS"
 # Run by mmdebstrap before it fetches: packages go where an interrupted run finds them again, and /bin, /lib and their
 # like are links into /usr, as in every installed Debian.
 HOOK = """#!/bin/sh
@@ -168,9 +167,11 @@ class _Stages:
     def __init__(self, debs: Path, costs: Resolved, progress: Progress) -> None:
         self._debs, self._costs, self._progress = debs, costs, progress
         self._fetched = threading.Event()
+        self._unpacking = False
 
     def line(self, text: str) -> None:
-        if "extracting archives" in text and not self._fetched.is_set():
+        if "extracting archives" in text:
+            self._unpacking = True
             self._fetched.set()
 
     @contextmanager
@@ -191,7 +192,8 @@ class _Stages:
             self._progress.advance(now - before)
             before = now
         self._progress.done()
-        self._progress.note(f"Unpacking {len(list(self._debs.glob('*.deb')))} packages; this takes minutes.")
+        if self._unpacking:  # else it ended early
+            self._progress.note(f"Unpacking {len(list(self._debs.glob('*.deb')))} packages; this takes minutes.")
 
 
 def _size(folder: Path) -> int:
