@@ -20,7 +20,7 @@ from buildtool.build.configure import cmake_arguments, configure, hermetic_envir
 from buildtool.build.costs import CostBook
 from buildtool.build.door import Door
 from buildtool.build.jobs import job_count
-from buildtool.build.launcher import Launcher, cache_folder, difference, proved_launcher, start, statistics
+from buildtool.build.launcher import Launcher, cache_folder, difference, for_build, proved_launcher, start, statistics
 from buildtool.build.model import BuildTree, CacheStats
 from buildtool.build.ninja import BuildProgress, pending
 from buildtool.build.ninja import build as run_ninja
@@ -156,7 +156,7 @@ class _Site:
         verdict = proved_launcher(plan, toolchain, source, cache_root())
         if verdict.launcher is None and verdict.rejected and self.progress is not None:
             self.progress.note(f"No compiler cache is used. {'; '.join(verdict.rejected)}")
-        return verdict.launcher
+        return for_build(verdict.launcher, self.build_dir) if verdict.launcher is not None else None
 
     def _compile(
         self,

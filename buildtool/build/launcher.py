@@ -134,6 +134,18 @@ def _stamp(path: str, toolchain: Toolchain) -> tuple[str, ...]:
     return (path, str(found.st_mtime_ns), str(found.st_size))
 
 
+def for_build(launcher: Launcher, build_dir: Path) -> Launcher:
+    """Return the launcher for one build directory, whose name must not part equal objects of several builds.
+
+    CMake's unity sources lie there, so their preprocessed text names it; sccache leaves the names of its base
+    directories out of the key. They are the server's, so each build directory has its own server over the one cache.
+    """
+    if launcher.name != "sccache":
+        return launcher
+    own = {"SCCACHE_BASEDIRS": str(build_dir), "SCCACHE_SERVER_UDS": str(_socket(build_dir))}
+    return msgspec.structs.replace(launcher, env=launcher.env | own)
+
+
 def start(launcher: Launcher) -> None:
     """Start the launcher's server, if it has one, before parallel compiles race to do so."""
     if launcher.name != "sccache":

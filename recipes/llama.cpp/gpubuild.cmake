@@ -18,16 +18,17 @@ if(NOT CMAKE_SOURCE_DIR STREQUAL CMAKE_CURRENT_SOURCE_DIR)
 endif()
 
 # What a binary says about its sources (assertions quote __FILE__) must not depend on where it was built.
+# The build directory is not mapped: its name would be part of every command, and no other build would find the object in
+# the compiler cache. Nothing quotes it, since Ninja's commands name objects relative to it.
 if(UNIX)
-    foreach(map "${CMAKE_SOURCE_DIR}=llama.cpp" "${CMAKE_BINARY_DIR}=build")
-        # nvcc parts what it forwards to the host compiler at every space (seen with 13.0).
-        string(REPLACE " " "\\ " nvcc_map "${map}")
-        add_compile_options(
-            "$<$<COMPILE_LANG_AND_ID:C,GNU,Clang>:-ffile-prefix-map=${map}>"
-            "$<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang>:-ffile-prefix-map=${map}>"
-            "$<$<COMPILE_LANG_AND_ID:HIP,Clang>:-ffile-prefix-map=${map}>"
-            "$<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-ffile-prefix-map=${nvcc_map}>")
-    endforeach()
+    set(map "${CMAKE_SOURCE_DIR}=llama.cpp")
+    # nvcc parts what it forwards to the host compiler at every space (seen with 13.0).
+    string(REPLACE " " "\\ " nvcc_map "${map}")
+    add_compile_options(
+        "$<$<COMPILE_LANG_AND_ID:C,GNU,Clang>:-ffile-prefix-map=${map}>"
+        "$<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang>:-ffile-prefix-map=${map}>"
+        "$<$<COMPILE_LANG_AND_ID:HIP,Clang>:-ffile-prefix-map=${map}>"
+        "$<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-ffile-prefix-map=${nvcc_map}>")
 endif()
 
 # All targets below DIRECTORY.

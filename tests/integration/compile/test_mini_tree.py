@@ -95,6 +95,17 @@ def test_nothing_changed_means_nothing_done_and_an_edit_means_only_that(place: P
     assert edited["wheels"][0]["sha256"] != first["wheels"][0]["sha256"]  # type: ignore[index]
 
 
+def test_another_build_directory_finds_every_object_in_the_cache(place: Place, tmp_path: Path) -> None:
+    """Other plans build elsewhere; sources that lie in the build directory count too."""
+    first = result(place.compile("--json", "--build-dir", str(tmp_path / "one")))
+    second = result(place.compile("--json", "--build-dir", str(tmp_path / "the second")))
+    cold, warm = first["build"]["cache"], second["build"]["cache"]  # type: ignore[index]
+    assert cold["launcher"] == "sccache"
+    assert cold["misses"] >= 12
+    assert (warm["misses"], warm["hits"]) == (0, cold["misses"] + cold["hits"])
+    assert second["wheels"][0]["sha256"] == first["wheels"][0]["sha256"], "and nothing tells where it was built"  # type: ignore[index]
+
+
 def test_a_compile_error_shows_the_compilers_words_and_leaves_no_wheel(place: Place) -> None:
     (place.tree / "src" / "cpu.cpp").write_text("int broken( { }\n")
     done = place.compile()
