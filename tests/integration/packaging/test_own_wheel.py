@@ -25,7 +25,7 @@ def shipped() -> set[str]:
         f"{there}/{path.relative_to(ROOT / here).as_posix()}"
         for here, there in places.items()
         for path in (ROOT / here).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not any(part == "__pycache__" or part.endswith("_cache") for part in path.parts)
     }
 
 
