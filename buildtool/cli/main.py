@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
 from buildtool import __version__
+from buildtool.cli import compile as compiling
+from buildtool.cli import detect, doctor, inspect, plan, retarget, thin, verify, wizard
 from buildtool.cli.console import may_colour, print_error
+from buildtool.cli.patch import patch_app
+from buildtool.cli.toolchain import toolchain_app
 from buildtool.errors import GpubuildError
 
 INTERRUPTED = 130
@@ -46,8 +52,36 @@ def _root(
     context.color = None if may_colour() else False
 
 
+app.command("detect", epilog=detect.EPILOG)(detect.detect)
+app.command("wizard", epilog=wizard.EPILOG)(wizard.wizard)
+app.command("plan", epilog=plan.EPILOG)(plan.plan)
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
+app.command("compile", epilog=compiling.EPILOG)(compiling.compile_command)
+app.command("verify", epilog=verify.EPILOG)(verify.verify)
+app.command("inspect", epilog=inspect.EPILOG)(inspect.inspect)
+app.command("retarget", epilog=retarget.EPILOG)(retarget.retarget)
+app.command("thin", epilog=thin.EPILOG)(thin.thin)
+app.add_typer(patch_app, name="patch")
+app.add_typer(toolchain_app, name="toolchain")
+
+
+class _ToldToStop(SystemExit):
+    """A signal asked gpubuild to end; what it started is ended on the way out, as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    raise _ToldToStop(number)
+
+
 def main() -> None:
     """Run the command line; every failure leaves through one door, without a traceback."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, _stop)
     sys.exit(_guarded())
 
 
@@ -58,22 +92,30 @@ def _guarded() -> int:
     except GpubuildError as error:
         print_error(error, as_json=as_json)
         return error.exit_code
+    except _ToldToStop as told:
+        typer.echo(f"Stopped by {signal.Signals(told.number).name}.", err=True)
+        return 128 + told.number
     except (typer.Abort, KeyboardInterrupt):
         typer.echo("Stopped.", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
-        show = getattr(error, "show", None)  # a usage error of the command-line library
-        if show is None:
-            if os.environ.get("GPUBUILD_DEBUG"):
-                raise
-            print_error(_unexpected(error), as_json=as_json)
-            return GpubuildError.exit_code
-        show()
-        return int(getattr(error, "exit_code", 2))
+    except Exception as error:  # noqa: BLE001 - the one door
+        return _failed(error, as_json=as_json)
     return result if isinstance(result, int) else 0
+
+
+def _failed(error: Exception, *, as_json: bool) -> int:
+    """Tell what no room expected; return the exit code."""
+    show = getattr(error, "show", None)  # a usage error of the command-line library
+    if show is None:
+        if os.environ.get("GPUBUILD_DEBUG"):
+            raise error
+        print_error(_unexpected(error), as_json=as_json)
+        return GpubuildError.exit_code
+    show()
+    return int(getattr(error, "exit_code", 2))
 
 
 def _unexpected(error: Exception) -> GpubuildError:
@@ -83,57 +125,3 @@ def _unexpected(error: Exception) -> GpubuildError:
         f"gpubuild met a case it does not handle: {type(error).__name__}: {error}",
         hint="Run again with GPUBUILD_DEBUG=1 to see where, and please report it.",
     )
-
-
-from buildtool.cli.inspect import EPILOG as INSPECT_EPILOG  # noqa: E402
-from buildtool.cli.inspect import inspect  # noqa: E402
-
-app.command("inspect", epilog=INSPECT_EPILOG)(inspect)
-
-from buildtool.cli.thin import EPILOG as THIN_EPILOG  # noqa: E402
-from buildtool.cli.thin import thin  # noqa: E402
-
-app.command("thin", epilog=THIN_EPILOG)(thin)
-
-from buildtool.cli.retarget import EPILOG as RETARGET_EPILOG  # noqa: E402
-from buildtool.cli.retarget import retarget  # noqa: E402
-
-app.command("retarget", epilog=RETARGET_EPILOG)(retarget)
-
-from buildtool.cli.verify import EPILOG as VERIFY_EPILOG  # noqa: E402
-from buildtool.cli.verify import verify  # noqa: E402
-
-app.command("verify", epilog=VERIFY_EPILOG)(verify)
-
-from buildtool.cli.detect import EPILOG as DETECT_EPILOG  # noqa: E402
-from buildtool.cli.detect import detect  # noqa: E402
-
-app.command("detect", epilog=DETECT_EPILOG)(detect)
-
-from buildtool.cli.toolchain import toolchain_app  # noqa: E402
-
-app.add_typer(toolchain_app, name="toolchain")
-
-from buildtool.cli.patch import patch_app  # noqa: E402
-
-app.add_typer(patch_app, name="patch")
-
-from buildtool.cli.plan import EPILOG as PLAN_EPILOG  # noqa: E402
-from buildtool.cli.plan import plan  # noqa: E402
-
-app.command("plan", epilog=PLAN_EPILOG)(plan)
-
-from buildtool.cli.wizard import EPILOG as WIZARD_EPILOG  # noqa: E402
-from buildtool.cli.wizard import wizard  # noqa: E402
-
-app.command("wizard", epilog=WIZARD_EPILOG)(wizard)
-
-from buildtool.cli.compile import EPILOG as COMPILE_EPILOG  # noqa: E402
-from buildtool.cli.compile import compile_command  # noqa: E402
-
-app.command("compile", epilog=COMPILE_EPILOG)(compile_command)
-
-from buildtool.cli.doctor import EPILOG as DOCTOR_EPILOG  # noqa: E402
-from buildtool.cli.doctor import doctor  # noqa: E402
-
-app.command("doctor", epilog=DOCTOR_EPILOG)(doctor)
