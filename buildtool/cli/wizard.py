@@ -36,7 +36,8 @@ gpubuild wizard --host host.json  (for the machine where gpubuild detect --json 
 INTERRUPTED = 130
 
 
-def wizard(
+def wizard(  # noqa: PLR0913, PLR0917 - one parameter per option
+    context: typer.Context,
     for_device: Annotated[
         str | None, typer.Option("--for-device", metavar="CARD", help='A card by name ("RX 6600"), or a target.')
     ] = None,
@@ -67,7 +68,7 @@ def wizard(
         typer.echo("\nStopped; nothing was run.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     for words in commands:
-        _run(words)
+        _run(words, context)
 
 
 def _with_options(given: Answers, card: str | None, have: Path | None) -> Answers:
@@ -172,12 +173,11 @@ def _print_json(choice: Choice, rungs: Sequence[Rung], rung: Rung, steps: Script
     )
 
 
-def _run(words: Sequence[str]) -> None:
+def _run(words: Sequence[str], context: typer.Context) -> None:
     """Run one of gpubuild's own commands in this process, so that its progress and its errors are its own."""
-    from buildtool.cli.main import app
     from buildtool.shell import command_line, here
 
     typer.echo(f"\n$ {command_line(words, here())}")
-    result = app(list(words[1:]), standalone_mode=False)
+    result = context.find_root().command.main(list(words[1:]), standalone_mode=False)
     if isinstance(result, int) and result:
         raise typer.Exit(result)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -50,7 +51,7 @@ def machine(*devices: Device, **changes: Any) -> Host:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Collect the commands that the wizard runs, in the place of running them."""
     commands: list[tuple[str, ...]] = []
-    monkeypatch.setattr(room, "_run", lambda words: commands.append(tuple(words)))
+    monkeypatch.setattr(room, "_run", lambda words, _context: commands.append(tuple(words)))
     monkeypatch.setattr(room, "_installed", lambda: None)
     return commands
 
@@ -258,11 +259,12 @@ def test_nothing_runs_for_a_machine_that_was_only_described(ran: list[tuple[str,
 
 def test_a_command_really_runs_and_its_failure_is_the_wizards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUBUILD_DEVICES", "none")
-    room._run(("gpubuild", "plan", "--backend", "cpu"))
+    context = typer.Context(typer.main.get_command(app))
+    room._run(("gpubuild", "plan", "--backend", "cpu"), context)
     with pytest.raises(UnknownNameError):
-        room._run(("gpubuild", "plan", "--target", "sm_99"))
+        room._run(("gpubuild", "plan", "--target", "sm_99"), context)
     with pytest.raises(InvalidInputError):
-        room._run(("gpubuild", "inspect", str(Path(__file__).parent / "nowhere")))
+        room._run(("gpubuild", "inspect", str(Path(__file__).parent / "nowhere")), context)
 
 
 LINES = st.lists(
