@@ -14,6 +14,7 @@ from buildtool import __version__
 from buildtool.cli import compile as compiling
 from buildtool.cli import detect, doctor, inspect, plan, retarget, thin, verify, wizard
 from buildtool.cli.console import may_colour, print_error
+from buildtool.cli.index import index_app
 from buildtool.cli.ollama import ollama_app
 from buildtool.cli.patch import patch_app
 from buildtool.cli.toolchain import toolchain_app
@@ -62,6 +63,7 @@ app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("inspect", epilog=inspect.EPILOG)(inspect.inspect)
 app.command("retarget", epilog=retarget.EPILOG)(retarget.retarget)
 app.command("thin", epilog=thin.EPILOG)(thin.thin)
+app.add_typer(index_app, name="index")
 app.add_typer(patch_app, name="patch")
 app.add_typer(toolchain_app, name="toolchain")
 app.add_typer(ollama_app, name="ollama")
