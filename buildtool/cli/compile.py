@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from buildtool.build.model import BuildTree
     from buildtool.cli.progress import Reporter
     from buildtool.compat.model import Plan
+    from buildtool.runtime import RuntimeSet
     from buildtool.wheel.model import Wheel
 
 EPILOG = """
@@ -61,7 +62,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from buildtool.compat.fixed import with_local_digest, with_source, with_toolkit
     from buildtool.compat.patches import with_patches
     from buildtool.patch import patched_source
-    from buildtool.runtime import collect
+    from buildtool.runtime import RuntimeSet, collect, require_served
     from buildtool.source import acquire as acquire_source
     from buildtool.source import resolve as fix_source
     from buildtool.toolchain import acquire as acquire_toolchain
@@ -87,13 +88,19 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         plan, tree_source = with_patches(plan, patched.applied), patched.tree
         _tell_patches(plan, reporter)
         toolchain = acquire_toolchain(plan.toolkit, plan.host_compiler, progress=downloads)
+        require_served(plan, toolchain)
         options = BuildOptions(jobs=jobs, build_dir=build_dir, targets=tuple(build_target or ()), use_cache=cache)
         tree = build(plan, toolchain, tree_source, options=options, progress=reporter)
         wheels: tuple[Wheel, ...] = ()
+        vendor = RuntimeSet(mode=plan.runtime)
         if not build_target:
-            vendor = collect(plan, toolchain, tree)
+            vendor = collect(plan, toolchain, tree, progress=downloads)
+            _tell_vendor(vendor, reporter)
             wheels = pack(plan, tree, tree_source, vendor, out, on_step=reporter.note)
-        _report(plan, tree, wheels, reporter, as_json=as_json)
+        if as_json:
+            _print_result(plan, tree, vendor, wheels)
+        else:
+            _report(tree, wheels, reporter)
 
 
 def _headline(plan: Plan) -> str:
@@ -108,13 +115,26 @@ def _tell_patches(plan: Plan, reporter: Reporter) -> None:
         reporter.note(f"Patched, on a copy: {words}")
 
 
-def _report(plan: Plan, tree: BuildTree, wheels: tuple[Wheel, ...], reporter: Reporter, *, as_json: bool) -> None:
+def _tell_vendor(vendor: RuntimeSet, reporter: Reporter) -> None:
+    """Say what travels and which rung of the ladder serves each target."""
+    from buildtool.store.storage import readable_size
+
+    if vendor.libraries:
+        folders = "".join(f" and {one.name}/" for one in vendor.data)
+        reporter.note(f"Vendor libraries: {len(vendor.libraries)}{folders}, {readable_size(vendor.bytes)}")
+    for rung in vendor.rungs:
+        reporter.note(f"  {rung.target}: {rung.reason}")
+
+
+def _print_result(plan: Plan, tree: BuildTree, vendor: RuntimeSet, wheels: tuple[Wheel, ...]) -> None:
     from buildtool.cli.console import print_json
+
+    print_json({"schema": 1, "plan": plan.digest(), "build": tree, "runtime": vendor, "wheels": wheels})
+
+
+def _report(tree: BuildTree, wheels: tuple[Wheel, ...], reporter: Reporter) -> None:
     from buildtool.cli.progress import clock
 
-    if as_json:
-        print_json({"schema": 1, "plan": plan.digest(), "build": tree, "wheels": wheels})
-        return
     if tree.steps:
         reporter.note(f"Built {tree.steps} steps in {clock(tree.seconds)}. Log: {tree.log}")
     else:

@@ -67,7 +67,7 @@ ProfileOption = Annotated[
 RuntimeOption = Annotated[
     str | None,
     typer.Option(
-        "--runtime", metavar="pip|bundle|system", help="How the vendor's libraries travel. Default: pip.",
+        "--runtime", metavar="pip|bundle|system", help="How the vendor's libraries travel; chosen if left out.",
         rich_help_panel=PANEL,
     ),
 ]  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from buildtool.compat.case import Case
 from buildtool.compat.explain import explain
+from buildtool.compat.kernels import runtime_mode
 from buildtool.compat.known_bad import bad_launchers, bad_options
-from buildtool.compat.model import Plan, PlanCompiler, PlanRootfs, PlanToolkit, RuntimeMode
+from buildtool.compat.model import Plan, PlanCompiler, PlanRootfs, PlanToolkit
 from buildtool.compat.options import ToolkitOption, launchers_of
 from buildtool.compat.patches import choose_patches, stated
 from buildtool.compat.recipes import OptionRow
@@ -21,7 +22,7 @@ def assemble(case: Case, chosen: Candidate) -> Plan:
     """Write the Plan of a candidate that breaks no fact."""
     rows = option_rows(case, chosen)
     targets = final_targets(case, chosen)
-    runtime = runtime_mode(case)
+    runtime = runtime_mode(case, chosen.option)
     patches = choose_patches(case.recipe.name, chosen.source, case.backend, targets)
     return Plan(
         recipe=case.recipe.name,
@@ -84,13 +85,6 @@ def target_options(case: Case, targets: tuple[Target, ...]) -> dict[str, str]:
     if case.backend == "rocm":
         return {"GPU_TARGETS": ";".join(map(str, targets))}
     return {}
-
-
-def runtime_mode(case: Case) -> RuntimeMode:
-    """Return how vendor libraries travel; only NVIDIA's are wheels that a wheel can depend on."""
-    if case.request.runtime == "pip" and case.backend in {"rocm", "vulkan"}:
-        return "system"
-    return case.request.runtime
 
 
 def _toolkit(option: ToolkitOption | None) -> PlanToolkit | None:

@@ -127,9 +127,10 @@ def candidates(case: Case, backend: Backend) -> Iterator[Candidate]:
 
 
 def _usable(case: Case, backend: Backend) -> Iterator[ToolkitOption | None]:
-    """Yield the toolkits in question; libraries of a root filesystem do not travel."""
+    """Yield the toolkits in question; of CUDA, NVIDIA's own wheels travel and not a root filesystem's libraries."""
     for option in options_for(backend, case.host):
-        if option is None or option.rootfs is None or case.request.runtime != "bundle":
+        foreign = option is not None and option.kind == "cuda" and option.rootfs is not None
+        if not (foreign and case.request.runtime == "bundle"):
             yield option
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from buildtool.compat import tables
 from buildtool.compat.case import Case
 from buildtool.compat.devices import products_of
+from buildtool.compat.kernels import donor_of, runtime_mode, travels
 from buildtool.compat.known_bad import bad_launchers, warnings
 from buildtool.compat.model import Decision
 from buildtool.compat.options import ToolkitOption, launchers_of
@@ -32,7 +33,7 @@ def explain(
     found.append(_compiler(case, chosen))
     found += [_profile(case), *explain_patches(patches, chosen.source)]
     found += explain_reach(case.recipe.reaches, chosen.source, targets)
-    found += [_launcher(case, chosen), _runtime(case), _tags(case)]
+    found += [_launcher(case, chosen), _runtime(case, chosen), _tags(case)]
     found += _options(case, targets, rows)
     found += warnings(chosen.option, case.target_names, case.host)
     return tuple(found)
@@ -143,6 +144,10 @@ def _rocblas(case: Case, option: ToolkitOption) -> list[Decision]:
     if made is not None and made.kernels:
         missing = [str(one) for one in case.targets if one.chip not in made.kernels]
         reason = f"Debian's rocBLAS has no kernels for {', '.join(missing)}: where this runs, another must have them"
+        if travels(case, option):
+            pairs = [(one, donor_of(one, made.kernels)) for one in case.targets if str(one) in missing]
+            words = "; ".join(f"{one} takes those of {donor}, which runs the same instructions" for one, donor in pairs)
+            reason = f"Debian's rocBLAS has no kernels for {', '.join(missing)}: {words}"
         found = Decision(
             subject="toolkit", choice="rocBLAS", rule="rocblas-kernels", reason=reason, sources=made.source
         )
@@ -196,13 +201,15 @@ def _launcher(case: Case, chosen: Candidate) -> Decision:
     )
 
 
-def _runtime(case: Case) -> Decision:
+def _runtime(case: Case, chosen: Candidate) -> Decision:
+    choice: str = runtime_mode(case, chosen.option)
     if case.backend == "cpu":
         choice, reason = "none", "the CPU backend needs no vendor library"
-    elif case.request.runtime == "pip" and case.backend != "cuda":
-        choice, reason = "system", "only NVIDIA's libraries can be had as wheels: this machine's are used"
+    elif choice == "bundle" and case.request.runtime == "pip":
+        reason = "this ROCm is on no other machine and not to be had as wheels: its libraries are copied into the wheel"
+    elif choice == "system" and case.request.runtime == "pip":
+        reason = "only NVIDIA's libraries can be had as wheels: this machine's are used"
     else:
-        choice = case.request.runtime
         reason = {
             "pip": "NVIDIA's own wheels are dependencies, found by a relative path",
             "bundle": "the vendor's libraries are copied into the wheel",

@@ -10,6 +10,7 @@ from buildtool.compat import tables
 from buildtool.compat.case import Case
 from buildtool.compat.conflict import Fact, smallest_conflict
 from buildtool.compat.host_words import compiler_words, libc_words
+from buildtool.compat.kernels import has_kernels
 from buildtool.compat.known_bad import refusing
 from buildtool.compat.offers import NAMES, Step, any_compiler_step, nearest
 from buildtool.compat.options import options_for
@@ -27,7 +28,6 @@ from buildtool.compat.rules import (
     NEED,
     TOOLKIT,
     Candidate,
-    has_kernels,
     lacking,
     runs_on,
     target_fact,
@@ -176,12 +176,19 @@ def _kernels_words(case: Case) -> str:
     options = [one for one in options_for("rocm", case.host) if one is not None and one.place is not None]
     on_windows = " for Windows" if case.platform.startswith("windows") else ""
     for target in case.targets:
-        having = sorted({one.release for one in options if has_kernels(one, target, case.platform)})
+        having = sorted({one.release for one in options if has_kernels(case, one, target)})
         if not having:
             sentences.append(f"No ROCm release{on_windows} has rocBLAS kernels for {target}.")
         elif len(having) < len({one.release for one in options}):
             span = str(having[0]) if len(having) == 1 else f"{having[0]} to {having[-1]}"
             sentences.append(f"rocBLAS kernels for {target} are in ROCm {span}{on_windows} only.")
+    for made in options_for("rocm", case.host):
+        without = [
+            str(one) for one in case.targets if made is not None and made.rootfs and not has_kernels(case, made, one)
+        ]
+        if made is not None and without:
+            words = "nor for a processor with the same instructions: --runtime system takes another's"
+            sentences.append(f"Debian's rocBLAS of ROCm {made.version} has none for {', '.join(without)}, {words}.")
     return " ".join(sentences)
 
 

@@ -10,6 +10,7 @@ import msgspec
 from buildtool.compat import tables
 from buildtool.compat.case import Case
 from buildtool.compat.conflict import Fact
+from buildtool.compat.kernels import has_kernels, travels
 from buildtool.compat.known_bad import breaking, refusing
 from buildtool.compat.model import Backend
 from buildtool.compat.options import ToolkitOption
@@ -114,7 +115,7 @@ def _broken_toolkit(case: Case, ground: Ground, option: ToolkitOption) -> Iterat
         yield KNOWN_BAD
     if option.kind == "cuda":
         yield from _broken_cuda(case, option)
-    elif option.kind == "rocm" and not all(has_kernels(option, target, case.platform) for target in case.targets):
+    elif option.kind == "rocm" and not all(has_kernels(case, option, target) for target in case.targets):
         yield KERNELS
 
 
@@ -159,19 +160,6 @@ def runs_on(target: Target, platform: str) -> bool:
     return row is None or ((not machines or machine in machines) and (not row.systems or system in row.systems))
 
 
-def has_kernels(option: ToolkitOption, target: Target, platform: str) -> bool:
-    """Whether the rocBLAS of a ROCm that has to be installed first holds kernels for a target.
-
-    An installed one is not judged by a table: its files tell, and distributions add targets.
-    """
-    place, row = option.place, option.rocm
-    if place is None or row is None or target.platform != "rocm" or (place.patched and not place.kernels):
-        return True
-    known = place.kernels or (row.windows if platform.startswith("windows") else row.rocblas)
-    names = {one.name for one in tables.amd_targets().values() if one.generic == target.chip} | {target.chip}
-    return not names.isdisjoint(known)
-
-
 def _generic_llvm(chip: str) -> str:
     # LLVM AMDGPU usage guide, "Generic processors": code object v6, LLVM 19; gfx9-4-generic came with LLVM 20.
     return "20" if chip == "gfx9-4-generic" else "19"
@@ -187,7 +175,10 @@ def base_targets(case: Case, option: ToolkitOption | None) -> tuple[Target, ...]
         if row.backend == case.backend and (not row.toolkits or parse_wish(row.toolkits).admits(*option.names))
         for name in row.targets
     ]
-    return tuple(target for target in parse_targets(names) if serves(option, target))
+    found = [target for target in parse_targets(names) if serves(option, target)]
+    if travels(case, option) and option.rootfs is not None:  # one bundle holds each kernel under one name
+        found = [target for target in found if target.chip in option.rootfs.kernels]
+    return tuple(found)
 
 
 def toolkit_needs(case: Case, source: SourceChoice, kind: str) -> list[NeedRow]:

@@ -1,88 +1,114 @@
-"""Which vendor libraries must travel along? Their closed set, read from the binaries themselves.
+"""Which vendor libraries and data must travel along, and do they serve these targets?
 
 With ``--runtime pip`` the vendor's own wheels bring them and the set is empty; with ``system`` the target machine has
-them; with ``bundle`` they are copied beside the backend module, each with its licence.
+them; with ``bundle`` the closed set is read from the binaries, cut down to the plan's targets, made to find itself, and
+laid out in a staging directory with a licence for each library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
 from pathlib import Path
 
 import msgspec
 
 from buildtool.build.model import BuildTree
+from buildtool.build.uses import toolkit_place
 from buildtool.compat.model import Plan
-from buildtool.errors import BuildError
+from buildtool.runtime.closure import closure, needed
+from buildtool.runtime.model import LeftOut, Rung, RuntimeSet, VendorData, VendorLibrary
+from buildtool.store.progress import Progress, Silent
+from buildtool.store.storage import delete_tree, storage_errors
 from buildtool.toolchain.model import Toolchain
 
-__all__ = ["RuntimeSet", "VendorLibrary", "collect"]
+__all__ = ["MODULES", "LeftOut", "Rung", "RuntimeSet", "VendorData", "VendorLibrary", "collect", "require_served"]
 
 MODULES = {"cuda": "libggml-cuda.so", "rocm": "libggml-hip.so", "vulkan": "libggml-vulkan.so"}
-# The driver's own libraries belong to the machine: a copy from another driver would not work.
-FROM_THE_DRIVER = ("libcuda.so.1", "libnvidia-ml.so.1", "libvulkan.so.1")
+LAYOUT = "1"  # a change in how bundles are laid out makes them anew
+RECORD = "set.json"
 
 
-class VendorLibrary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A library to ship: the name it is loaded by, where it is now, and its size in bytes."""
-
-    soname: str
-    path: str
-    bytes: int
-
-
-class RuntimeSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What must travel beside a backend module: libraries, and the licence texts they come under."""
-
-    libraries: tuple[VendorLibrary, ...] = ()
-    licences: tuple[str, ...] = ()
-
-
-def collect(plan: Plan, toolchain: Toolchain, tree: BuildTree) -> RuntimeSet:
-    """Return the libraries of the toolkit that the backend module loads, directly or through another.
+def collect(plan: Plan, toolchain: Toolchain, tree: BuildTree, *, progress: Progress | None = None) -> RuntimeSet:
+    """Return what must travel with the backend module, laid out below the build directory.
 
     Raises:
-        BuildError: the toolkit's licence text cannot be found, so its libraries must not be copied.
+        BuildError: a library is missing, or has no licence text and must not be copied.
+        IncompatibleError: the vendor's device code serves one of the targets in no way.
+        StorageError: there is not enough space.
     """
-    if plan.runtime != "bundle" or plan.backend == "cpu" or toolchain.root is None:
-        return RuntimeSet()
-    root = Path(toolchain.root)
-    folders = [folder for name in ("lib64", "lib", "targets/x86_64-linux/lib") if (folder := root / name).is_dir()]
-    found: dict[str, Path] = {}
-    pending = list(needed(Path(tree.path) / "bin" / MODULES[plan.backend]))
-    while pending:
-        soname = pending.pop()
-        if soname in found or soname in FROM_THE_DRIVER:
-            continue
-        path = next((folder / soname for folder in folders if (folder / soname).is_file()), None)
-        if path is not None:
-            found[soname] = path
-            pending.extend(needed(path))
-    libraries = tuple(
-        VendorLibrary(soname=name, path=str(path.resolve()), bytes=path.stat().st_size)
-        for name, path in sorted(found.items())
+    if plan.runtime != "bundle" or not _has_libraries(plan, toolchain):
+        return RuntimeSet(mode=plan.runtime)
+    from buildtool.codeobj.tree import appearing
+    from buildtool.runtime.origin import origin_of
+    from buildtool.runtime.stage import Stage
+
+    shown = progress or Silent()
+    own = Path(tree.path) / "bin"
+    module, origin = own / MODULES[plan.backend], origin_of(toolchain)
+    shelf = Path(tree.path) / "runtime"
+    out = shelf / _key(plan, toolchain, module)
+    known = _made_before(out)
+    if known is not None:
+        return known
+    closed = closure(module, own, origin.folders)
+    if not closed.libraries:
+        return RuntimeSet(mode=plan.runtime, left_out=closed.left_out)
+    delete_tree(shelf)  # of other targets, or of a run that was killed
+    shelf.mkdir(parents=True)
+    shown.note(f"Collecting {len(closed.libraries)} vendor libraries.")
+    with storage_errors(out, "the vendor libraries"), appearing(out) as place:
+        made = _moved(Stage(place, closed, origin, shown).make(plan.targets), place, out)
+        (place / RECORD).write_bytes(msgspec.json.encode(made))
+    return made
+
+
+def require_served(plan: Plan, toolchain: Toolchain) -> None:
+    """Find out before an hour of compiling that the vendor's kernels would not serve a target.
+
+    Raises:
+        IncompatibleError: they serve one of the targets in no way.
+    """
+    if plan.runtime != "bundle" or plan.backend != "rocm" or not _has_libraries(plan, toolchain):
+        return
+    from buildtool.runtime.closure import Closure, Found, folders_of
+    from buildtool.runtime.origin import origin_of
+    from buildtool.runtime.stage import chosen_rungs
+
+    for folder in origin_of(toolchain).folders:
+        for path in sorted(folder.glob("librocblas.so.*"))[:1]:
+            one = Found(path.name, path, MODULES[plan.backend])
+            chosen_rungs(Closure((one,), tuple(folders_of(one.soname, path)), ()), plan.targets)
+
+
+def _has_libraries(plan: Plan, toolchain: Toolchain) -> bool:
+    return plan.backend != "cpu" and (toolchain.root is not None or toolchain.sandbox is not None)
+
+
+def _key(plan: Plan, toolchain: Toolchain, module: Path) -> str:
+    """Return a name for the bundle of these targets, this toolkit, and what the module needs."""
+    identity = [LAYOUT, plan.targets, toolkit_place(toolchain), toolchain.version, needed(module)]
+    return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:12]
+
+
+def _made_before(out: Path) -> RuntimeSet | None:
+    try:
+        known = msgspec.json.decode((out / RECORD).read_bytes(), type=RuntimeSet)
+    except (OSError, msgspec.DecodeError):
+        return None
+    sound = all(Path(one.path).is_file() and Path(one.path).stat().st_size == one.bytes for one in known.libraries)
+    return known if sound and all(Path(one.path).is_dir() for one in known.data) else None
+
+
+def _moved(made: RuntimeSet, draft: Path, out: Path) -> RuntimeSet:
+    """Return the set with the paths it has once its directory has its final name."""
+
+    def path(text: str) -> str:
+        return str(out / Path(text).relative_to(draft))
+
+    return msgspec.structs.replace(
+        made,
+        root=path(made.root) if made.root is not None else None,
+        libraries=tuple(msgspec.structs.replace(one, path=path(one.path)) for one in made.libraries),
+        data=tuple(msgspec.structs.replace(one, path=path(one.path)) for one in made.data),
+        licences=tuple(path(text) for text in made.licences),
     )
-    return RuntimeSet(libraries=libraries, licences=_licences(root) if libraries else ())
-
-
-def needed(binary: Path) -> Iterable[str]:
-    """Return the names of the libraries that an ELF file loads at start (its DT_NEEDED entries)."""
-    from elftools.elf.dynamic import DynamicSection
-    from elftools.elf.elffile import ELFFile
-
-    with binary.open("rb") as handle:
-        for section in ELFFile(handle).iter_sections(type="SHT_DYNAMIC"):
-            if isinstance(section, DynamicSection):
-                return [str(tag.needed) for tag in section.iter_tags("DT_NEEDED")]  # type: ignore[attr-defined]  # set by name
-    return []
-
-
-def _licences(root: Path) -> tuple[str, ...]:
-    """Find the vendor's licence texts: in the toolkit, or in the dist-info folders of the wheels it was made from."""
-    beside = [path for path in root.parent.parent.glob("*.dist-info/licenses/*") if path.is_file()]
-    inside = [root / name for name in ("EULA.txt", "LICENSE", "share/doc/rocm/LICENSE") if (root / name).is_file()]
-    texts = tuple(sorted(str(path) for path in (*inside, *beside)))
-    if not texts:
-        what = f"The toolkit in {root} carries no licence text, so its libraries cannot be bundled."
-        raise BuildError(what, hint="Use --runtime pip or --runtime system.")
-    return texts

@@ -38,20 +38,19 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: str
     built: str
+    vendor: str
     wheels: tuple[Wheel, ...]
 
 
-def _packed_before(plan: Plan, tree: BuildTree) -> tuple[Wheel, ...]:
+def _packed_before(plan: Plan, tree: BuildTree, vendor: RuntimeSet) -> tuple[Wheel, ...]:
     """Return the wheels that an unchanged build tree was packed into; empty when they must be packed anew."""
     kept = Path(tree.path) / "wheels"
     try:
         record = msgspec.json.decode((kept / RECORD).read_bytes(), type=_Record)
     except (OSError, msgspec.DecodeError):
         return ()
-    sound = (
-        record.plan == plan.digest() and record.built == _built(tree) and all(_intact(wheel) for wheel in record.wheels)
-    )
-    return record.wheels if sound else ()
+    same = (record.plan, record.built, record.vendor) == (plan.digest(), _built(tree), _digest(vendor))
+    return record.wheels if same and all(_intact(wheel) for wheel in record.wheels) else ()
 
 
 def pack(
@@ -72,7 +71,7 @@ def pack(
     from filelock import FileLock
 
     with FileLock(Path(tree.path) / "wheels.lock"):  # a second run of the same plan finds the first one's wheels
-        wheels = _packed_before(plan, tree)
+        wheels = _packed_before(plan, tree, vendor)
         wheels = wheels or _pack_all(plan, tree, source, vendor, on_step)
         return tuple(_deliver(wheel, out) for wheel in wheels)
 
@@ -89,9 +88,8 @@ def _pack_all(
             if on_step is not None:
                 on_step(f"packing {wheel.distribution}")
             wheels.append(_pack_one((plan, wheel, tree, vendor), source, kept, log))
-    (kept / RECORD).write_bytes(
-        msgspec.json.encode(_Record(plan=plan.digest(), built=_built(tree), wheels=tuple(wheels)))
-    )
+    record = _Record(plan=plan.digest(), built=_built(tree), vendor=_digest(vendor), wheels=tuple(wheels))
+    (kept / RECORD).write_bytes(msgspec.json.encode(record))
     return tuple(wheels)
 
 
@@ -174,6 +172,10 @@ def _built(tree: BuildTree) -> str:
     files = sorted(path for path in (Path(tree.path) / "bin").rglob("*") if path.is_file())
     stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(msgspec.json.encode(stats)).hexdigest()
+
+
+def _digest(vendor: RuntimeSet) -> str:
+    return hashlib.sha256(msgspec.json.encode(vendor)).hexdigest()
 
 
 def _intact(wheel: Wheel) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from buildtool.build.model import BuildTree
 from buildtool.compat.model import Plan, PlanWheel
 from buildtool.errors import BuildError
-from buildtool.runtime import MODULES, RuntimeSet
+from buildtool.runtime import MODULES, RuntimeSet, VendorData, VendorLibrary
 
 PAYLOAD = Path(__file__).with_name("payload")
 RUNTIME_DISTRIBUTION = "gpubuild-llama"
@@ -30,7 +30,8 @@ install(CODE [[
 ]])
 """
 
-_VENDOR = 'install(FILES "{path}" DESTINATION . RENAME "{name}")\n'
+_VENDOR = 'install(PROGRAMS "{path}" DESTINATION . RENAME "{name}")\n'
+_DATA = 'install(DIRECTORY "{path}" DESTINATION .)\n'
 
 _BACKEND_INIT = '''\
 """The {backend} backend of llama.cpp for {targets}; found by gpubuild_llama through its entry point."""
@@ -65,11 +66,13 @@ def write_project(folder: Path, plan: Plan, wheel: PlanWheel, tree: BuildTree, v
     if wheel.role == "backend":
         for library in vendor.libraries:
             cmake += _VENDOR.format(path=Path(library.path).as_posix(), name=library.soname)
-        for number, text in enumerate(vendor.licences):
+        for data in vendor.data:
+            cmake += _DATA.format(path=Path(data.path).as_posix())
+        for text in vendor.licences:
             (folder / "licenses").mkdir(exist_ok=True)
-            shutil.copyfile(text, folder / "licenses" / f"{number}-{Path(text).parents[1].stem}-{Path(text).name}")
+            shutil.copyfile(text, folder / "licenses" / Path(text).name)
     (folder / "CMakeLists.txt").write_text(cmake, encoding="utf-8")
-    (folder / "README.md").write_text(_readme(plan, wheel), encoding="utf-8")
+    (folder / "README.md").write_text(_readme(plan, wheel, vendor), encoding="utf-8")
     _copy_licence(Path(tree.source), folder / "LICENSE")
     bundled = (folder / "licenses").is_dir()
     (folder / "pyproject.toml").write_text(_pyproject(plan, wheel, bundled=bundled), encoding="utf-8")
@@ -101,7 +104,7 @@ def _copy_licence(source: Path, target: Path) -> None:
     raise BuildError(what, hint="A wheel must carry the licence of what it contains; add a LICENSE file to the tree.")
 
 
-def _readme(plan: Plan, wheel: PlanWheel) -> str:
+def _readme(plan: Plan, wheel: PlanWheel, vendor: RuntimeSet) -> str:
     served = f" for {', '.join(plan.targets)}" if wheel.role == "backend" and plan.targets else ""
     toolkit = f", {plan.toolkit.kind} {plan.toolkit.version}" if wheel.role == "backend" and plan.toolkit else ""
     kind = (
@@ -114,7 +117,22 @@ def _readme(plan: Plan, wheel: PlanWheel) -> str:
         f"{f'The source was patched: {names}.' + chr(10) * 2 if patched else ''}"
         "Install the runtime and a backend into one environment; `llama-server` then uses the GPU.\n"
         "`python -m gpubuild_llama info` shows what is installed.\n"
+        f"{_travelling(vendor) if wheel.role == 'backend' else ''}"
     )
+
+
+def _travelling(vendor: RuntimeSet) -> str:
+    """Say which vendor libraries are inside, under which licences, and how they serve the targets."""
+    if not vendor.libraries:
+        return ""
+    lines = ["", "## Vendor libraries inside", ""]
+    lines += [f"- {rung.target}: {rung.reason}" for rung in vendor.rungs]
+    lines += ["", "| file | package | version | licence |", "|---|---|---|---|"]
+    named: list[tuple[str, VendorLibrary | VendorData]] = [(one.soname, one) for one in vendor.libraries]
+    named += [(f"{one.name}/", one) for one in vendor.data]
+    lines += [f"| {name} | {one.package} | {one.version} | licenses/{one.licence} |" for name, one in named]
+    lines += ["", "The machine provides: " + ", ".join(one.soname for one in vendor.left_out) + "."]
+    return "\n".join(lines) + "\n"
 
 
 def _pyproject(plan: Plan, wheel: PlanWheel, *, bundled: bool) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from buildtool.errors import BuildError
 
+GLIBC = re.compile(r"GLIBC_(\d+)\.(\d+)(?:\.\d+)?")
+POLICY = re.compile(r"manylinux_(\d+)_(\d+)_.+")
 # Libraries that come from another wheel or from the driver: the wheel's own requirements or the machine provide them.
 PROVIDED = frozenset(
     {
@@ -37,6 +42,11 @@ def platform_tag(wheel: Path) -> str | None:
         what = f"{wheel.name} contains no binary."
         raise BuildError(what, why=str(error)) from error
     if abi.overall_policy == abi.policies.linux:
+        # By PEP 600 a tag names the C library that is needed, also one too new for auditwheel's lists.
+        needed = newest_glibc(abi.versioned_symbols)
+        listed = max((int(one[1]), int(one[2])) for row in abi.policies if (one := POLICY.fullmatch(row.name)))
+        if abi.ref_policy != abi.policies.linux and needed > listed:
+            return f"manylinux_{needed[0]}_{needed[1]}_{platform.machine()}"
         missing = sorted(abi.external_refs[abi.policies.lowest.name].libs)
         if missing:
             what = f"{wheel.name} needs libraries that would not travel with it: {', '.join(missing)}."
@@ -44,3 +54,9 @@ def platform_tag(wheel: Path) -> str | None:
             raise BuildError(what, hint=hint)
         return None
     return str(abi.overall_policy.name)
+
+
+def newest_glibc(versions: Mapping[str, Iterable[str]]) -> tuple[int, int]:
+    """Return the newest glibc whose symbols are needed, from symbol versions (``GLIBC_2.43``) by library."""
+    found = [GLIBC.fullmatch(version) for names in versions.values() for version in names]
+    return max(((int(one[1]), int(one[2])) for one in found if one is not None), default=(0, 0))

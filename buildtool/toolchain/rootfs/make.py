@@ -23,11 +23,12 @@ from buildtool.store.entries import Entry, Filled, Store
 from buildtool.store.paths import cache_root
 from buildtool.store.progress import Progress, Silent
 from buildtool.store.storage import delete_tree, require_space, storage_errors
+from buildtool.toolchain.rootfs.record import KEPT, record
 from buildtool.toolchain.rootfs.resolve import Resolved, explain, resolve
 from buildtool.toolchain.rootfs.suite import Mirror, find_mirror
 
 KIND = "rootfs"
-LAYOUT = "1"  # part of every key: a change in how trees are made makes new entries
+LAYOUT = "2"  # part of every key: a change in how trees are made makes new entries
 PROGRAM = "mmdebstrap"
 POLL_S = 1.0
 SPARE = 1.05  # file systems need some room of their own
@@ -83,6 +84,7 @@ def ensure(
         with storage_errors(content, rootfs.name):
             _unpack(content, debs, toolkit, source, costs, shown)
             _check_hashes(debs, toolkit.pins)
+            record(content, debs, toolkit.pins)
             _tidy(content)
         delete_tree(debs)
         wanted = {name.partition("/")[0] for name in rootfs.packages}
@@ -144,6 +146,7 @@ def _unpack(
         f"--architectures={rootfs.architecture}",
         *(f"--aptopt={option}" for option in mirror.options),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in rootfs.leave_out),
+        *(f"--dpkgopt=path-include={pattern}" for pattern in KEPT),
         "--skip=download/empty",
         "--skip=cleanup/apt",
         f"--setup-hook={hook}",

@@ -1,7 +1,8 @@
-"""Which vendor libraries travel, read from real ELF files of a small imitation toolkit."""
+"""A bundle of real ELF files from a small imitation toolkit, under the real patchelf and the real loader."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from buildtool.build.model import BuildTree
 from buildtool.compat.model import Plan, PlanCompiler, PlanSource, PlanToolkit
 from buildtool.errors import BuildError
-from buildtool.runtime import collect, needed
+from buildtool.runtime import collect
+from buildtool.runtime.closure import needed
+from buildtool.runtime.rpath import runpath
 from buildtool.toolchain.model import Toolchain
 
 pytestmark = pytest.mark.toolchain
@@ -26,7 +29,7 @@ def library(path: Path, *uses: Path) -> Path:
 
 @pytest.fixture
 def toolkit(tmp_path: Path) -> Path:
-    root = tmp_path / "toolkit é"
+    root = tmp_path / "wheels" / "nvidia" / "toolkit é"
     library(root / "lib/libcublas.so.13", library(root / "lib/libcublasLt.so.13"), library(root / "lib/libcuda.so.1"))
     library(root / "lib/libcufft.so.12")  # nobody needs it
     (root / "EULA.txt").write_text("the vendor's terms\n")
@@ -60,7 +63,29 @@ def test_the_closed_set_travels_without_the_drivers_own_library(tmp_path: Path, 
     chosen = collect(plan, toolchain, tree)
     assert [one.soname for one in chosen.libraries] == ["libcublas.so.13", "libcublasLt.so.13"]
     assert all(one.bytes == Path(one.path).stat().st_size for one in chosen.libraries)
-    assert chosen.licences == (str(toolkit / "EULA.txt"),)
+    assert [Path(text).read_text() for text in chosen.licences] == ["the vendor's terms\n"]
+    assert "libcuda.so.1" in {one.soname for one in chosen.left_out}
+
+
+def test_the_libraries_find_each_other_wherever_they_are(tmp_path: Path, toolkit: Path) -> None:
+    chosen = collect(*given(tmp_path, toolkit, "bundle"))
+    place = tmp_path / "elsewhere"
+    shutil.copytree(str(chosen.root), place)
+    shutil.rmtree(tmp_path / "build")
+    assert runpath(place / "libcublas.so.13") == "$ORIGIN"
+    said = subprocess.run(["ldd", place / "libcublas.so.13"], capture_output=True, text=True, check=True).stdout
+    assert f"libcublasLt.so.13 => {place}/libcublasLt.so.13" in said
+
+
+def test_the_wheel_of_a_library_gives_its_name_version_and_licence(tmp_path: Path, toolkit: Path) -> None:
+    info = tmp_path / "wheels/nvidia_cublas-13.0.2.dist-info"
+    (info / "licenses").mkdir(parents=True)
+    (info / "licenses/License.txt").write_text("the terms of cuBLAS\n")
+    (info / "RECORD").write_text("nvidia/toolkit é/lib/libcublas.so.13,,\n", encoding="utf-8")
+    chosen = {one.soname: one for one in collect(*given(tmp_path, toolkit, "bundle")).libraries}
+    cublas, other = chosen["libcublas.so.13"], chosen["libcublasLt.so.13"]
+    assert (cublas.package, cublas.version, cublas.licence) == ("nvidia-cublas", "13.0.2", "nvidia-cublas.txt")
+    assert (other.package, other.licence) == ("", "EULA.txt")
 
 
 @pytest.mark.parametrize("runtime", ["pip", "system"])
@@ -70,5 +95,5 @@ def test_nothing_travels_when_the_libraries_come_otherwise(tmp_path: Path, toolk
 
 def test_a_toolkit_without_its_terms_is_not_copied(tmp_path: Path, toolkit: Path) -> None:
     (toolkit / "EULA.txt").unlink()
-    with pytest.raises(BuildError, match="no licence text"):
+    with pytest.raises(BuildError, match="No licence text"):
         collect(*given(tmp_path, toolkit, "bundle"))

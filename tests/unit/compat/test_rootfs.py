@@ -87,10 +87,38 @@ def test_nothing_is_promised_that_a_root_filesystem_cannot_do() -> None:
         assert not any("root filesystem" in line for line in caught.value.details)
 
 
-def test_libraries_of_a_root_filesystem_are_not_bundled() -> None:
-    with pytest.raises(GpubuildError) as caught:
-        plan(able(), add_targets=("gfx1032",), runtime="bundle")
-    assert "ROCm toolkit that is not installed" in caught.value.what
+def test_the_rocm_of_a_root_filesystem_travels_unless_the_wish_is_another() -> None:
+    assert plan(able(), add_targets=("gfx1032",)).runtime == "bundle"
+    assert plan(able(), add_targets=("gfx1032",), runtime="bundle").runtime == "bundle"
+    assert plan(able(), add_targets=("gfx1032",), runtime="system").runtime == "system"
+    installed = able(toolkits=(rocm("7.0.2"),))
+    assert plan(installed, add_targets=("gfx1032",)).runtime == "system"
+    assert plan(installed, add_targets=("gfx1032",), runtime="bundle").runtime == "bundle"
+
+
+def test_the_plan_says_whose_kernels_travel() -> None:
+    decisions = {one.rule: one for one in plan(able(), add_targets=("gfx1032",)).decisions}
+    assert "gfx1032 takes those of gfx1030" in decisions["rocblas-kernels"].reason
+    assert "copied into the wheel" in decisions["runtime"].reason
+
+
+def test_kernels_that_travel_must_fit() -> None:
+    with pytest.raises(IncompatibleError) as caught:
+        plan(able(), targets=("gfx1103",), toolkit="rocm==7.0")
+    assert "none for gfx1103" in caught.value.why
+    assert plan(able(), targets=("gfx1103",), toolkit="rocm==7.0", runtime="system").runtime == "system"
+
+
+def test_upstreams_whole_list_holds_the_targets_that_one_bundle_can() -> None:
+    listed = plan(able(), backend="rocm", base="recipe", toolkit="rocm==7.0").targets
+    assert "gfx1030" in listed
+    assert not {"gfx1031", "gfx1032", "gfx1201"} & set(listed)
+    assert "gfx1201" in plan(able(), backend="rocm", base="recipe", toolkit="rocm==7.0", runtime="system").targets
+
+
+def test_of_cuda_the_vendors_own_wheels_travel() -> None:
+    with pytest.raises(GpubuildError):
+        plan(able(), targets=("sm_35",), runtime="bundle")
 
 
 def test_its_own_c_library_and_compiler_count_and_not_the_machines() -> None:

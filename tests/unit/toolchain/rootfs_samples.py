@@ -64,6 +64,14 @@ BWRAP = """#!/bin/sh
 if test -e "$(dirname "$0")/bwrap-fails"; then cat "$(dirname "$0")/bwrap-fails" >&2; exit 1; fi
 echo "bwrap $*" >> "$(dirname "$0")/asked"
 """
+# The control files of a package, which tell what it is and which files it brings.
+DPKG_DEB = """#!/bin/sh
+name="$(basename "$2" | cut -d_ -f1)"
+version="$(basename "$2" | cut -d_ -f2 | sed s/%3a/:/)"
+test -z "$4" || test "$name" != "g++" || { echo "dpkg-deb: error: no 'md5sums'"; exit 2; }
+printf 'Package: %s\nVersion: %s\nSource: rocm-%s (1.0)\nArchitecture: amd64\n' "$name" "$version" "$name"
+test -z "$4" || printf 'd41d8cd98f00b204e9800998ecf8427e  usr/lib/lib%s.so.1 x\n' "$name"
+"""
 NO_NAMESPACES = "bwrap: No permissions to create new namespace, likely because the kernel does not allow it.\n"
 
 
@@ -75,6 +83,7 @@ class Debian:
         self.folder = folder
         for name, text in {
             "apt-get": APT_GET, "apt-config": APT_CONFIG, "mmdebstrap": MMDEBSTRAP, "bwrap": BWRAP,
+            "dpkg-deb": DPKG_DEB,
         }.items():  # fmt: skip
             (folder / name).write_text(text, "utf-8")
             (folder / name).chmod(0o755)

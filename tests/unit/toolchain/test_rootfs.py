@@ -24,6 +24,7 @@ from buildtool.errors import (
 )
 from buildtool.store import storage
 from buildtool.toolchain import Toolchain, acquire, install, installed, pinned, remove, show
+from buildtool.toolchain.rootfs.record import owners, packages
 from buildtool.toolchain.rootfs.resolve import parse_uris
 from buildtool.toolchain.rootfs.suite import find_mirror
 from buildtool.toolchain.sandbox import Sandbox, open_sandbox
@@ -345,3 +346,16 @@ def test_a_plan_with_other_packages_is_another_tree(debian: Debian) -> None:
     assert first.sandbox.tree != second.sandbox.tree
     with pytest.raises(UnknownNameError, match="Several"):
         show("rocm 7.0")
+
+
+def test_a_tree_knows_its_packages_and_keeps_their_licences(debian: Debian) -> None:
+    sandbox = made().sandbox
+    assert sandbox is not None
+    tree = Path(sandbox.tree)
+    assert {name: one.version for name, one in packages(tree).items()} == PACKAGES
+    assert packages(tree)["hipcc"].source == "rocm-hipcc"
+    names = [path.name for path in (tree / "var/lib/dpkg/info").iterdir()]
+    assert sorted(names) == sorted(f"{name}.md5sums" for name in PACKAGES)
+    file = tree / "usr/bin/nvcc"
+    assert owners(tree, [file]) == {}, "no package brought it"
+    assert "--dpkgopt=path-include=/usr/share/doc/*/copyright" in debian.asked("mmdebstrap")[0]

@@ -12,7 +12,7 @@ import pytest
 from buildtool.build.model import BuildTree
 from buildtool.compat.model import Plan, PlanCompiler, PlanPatch, PlanSource, PlanToolkit, PlanWheel
 from buildtool.errors import BuildError
-from buildtool.runtime import RuntimeSet, VendorLibrary
+from buildtool.runtime import LeftOut, Rung, RuntimeSet, VendorData, VendorLibrary
 from buildtool.wheel.project import write_project
 
 RUNTIME = PlanWheel(
@@ -109,17 +109,34 @@ def test_a_tree_without_a_licence_is_not_packed(project: Path) -> None:
         written(project, RUNTIME)
 
 
-def test_bundled_libraries_travel_with_their_licences(project: Path) -> None:
-    text = project.parent / "nvidia_cublas-13.dist-info" / "licenses" / "License.txt"
-    text.parent.mkdir(parents=True)
+def test_bundled_libraries_travel_with_data_and_licences(project: Path) -> None:
+    text = project.parent / "licences" / "librocblas4.txt"
+    text.parent.mkdir()
     text.write_text("vendor terms")
-    library = VendorLibrary(soname="libcublas.so.13", path="/opt/cu da/libcublas.so.13.1", bytes=1)
-    bundle = RuntimeSet(libraries=(library,), licences=(str(text),))
+    rung = Rung(target="gfx1032", name="sibling", donor="gfx1030", reason="kernels for gfx1030, renamed")
+    library = VendorLibrary(
+        soname="librocblas.so.4", path="/opt/ro cm/lib/librocblas.so.4", bytes=1, package="librocblas4",
+        version="6.4.4-4", licence=text.name, rungs=(rung,),
+    )  # fmt: skip
+    data = VendorData(
+        name="rocblas", path="/opt/ro cm/lib/rocblas", bytes=1, files=1, opened_by="librocblas.so.4",
+        package="librocblas4", version="6.4.4-4", licence=text.name,
+    )  # fmt: skip
+    left = LeftOut(soname="libc.so.6", needed_by="librocblas.so.4", reason="the C library")
+    bundle = RuntimeSet(
+        mode="bundle", libraries=(library,), data=(data,), licences=(str(text),), left_out=(left,), rungs=(rung,)
+    )
     write_project(project, PLAN, BACKEND, tree(project.parent / "source é", project.parent / "b"), bundle)
-    assert 'install(FILES "/opt/cu da/libcublas.so.13.1"' in (project / "CMakeLists.txt").read_text()
+    cmake = (project / "CMakeLists.txt").read_text()
+    assert 'install(PROGRAMS "/opt/ro cm/lib/librocblas.so.4" DESTINATION . RENAME "librocblas.so.4")' in cmake
+    assert 'install(DIRECTORY "/opt/ro cm/lib/rocblas" DESTINATION .)' in cmake
     table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert table["license-files"] == ["LICENSE", "licenses/*"]
     assert [path.read_text() for path in (project / "licenses").iterdir()] == ["vendor terms"]
+    readme = (project / "README.md").read_text()
+    assert "gfx1032: kernels for gfx1030, renamed" in readme
+    assert "| rocblas/ | librocblas4 | 6.4.4-4 | licenses/librocblas4.txt |" in readme
+    assert "The machine provides: libc.so.6." in readme
 
 
 def test_a_backend_tells_of_its_patches_and_the_runtime_does_not(project: Path) -> None:

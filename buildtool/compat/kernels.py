@@ -1,0 +1,51 @@
+"""Whose matrix kernels serve an AMD target, and how the vendor's libraries reach the machine that needs them."""
+
+from __future__ import annotations
+
+from buildtool.compat import tables
+from buildtool.compat.case import Case
+from buildtool.compat.model import RuntimeMode
+from buildtool.compat.options import ToolkitOption
+from buildtool.compat.siblings import identical
+from buildtool.compat.targets import Target
+
+
+def runtime_mode(case: Case, option: ToolkitOption | None) -> RuntimeMode:
+    """Return how vendor libraries travel.
+
+    Only NVIDIA's are wheels that a wheel can depend on. A ROCm that gpubuild made for itself is on no other machine, so
+    its libraries travel; an installed one is expected where the wheel goes, unless bundling was asked for.
+    """
+    if case.request.runtime != "pip" or case.backend in {"cuda", "cpu"}:
+        return case.request.runtime
+    made = option is not None and option.kind == "rocm" and option.rootfs is not None
+    return "bundle" if made else "system"
+
+
+def travels(case: Case, option: ToolkitOption | None) -> bool:
+    """Whether the libraries of a ROCm from a root filesystem go along, so that their kernels must fit."""
+    return option is not None and option.kind == "rocm" and runtime_mode(case, option) == "bundle"
+
+
+def donor_of(target: Target, kernels: tuple[str, ...]) -> str:
+    """Return whose kernels serve a target: its own, or those of a processor with the same instructions; else ""."""
+    if target.chip in kernels:
+        return target.chip
+    return next((chip for chip in identical(target.chip) if chip in kernels), "")
+
+
+def has_kernels(case: Case, option: ToolkitOption, target: Target) -> bool:
+    """Whether a ROCm's rocBLAS holds kernels for a target, as far as a table says.
+
+    An installed one is not judged by a table: its files tell, and distributions add targets. That of a root filesystem
+    counts when it travels; kernels of a processor with the same instructions can be given the target's name then.
+    """
+    if option.rootfs is not None:
+        known = option.rootfs.kernels
+        return not known or not travels(case, option) or bool(donor_of(target, known))
+    place, row = option.place, option.rocm
+    if place is None or row is None or target.platform != "rocm" or (place.patched and not place.kernels):
+        return True
+    listed = place.kernels or (row.windows if case.platform.startswith("windows") else row.rocblas)
+    names = {one.name for one in tables.amd_targets().values() if one.generic == target.chip} | {target.chip}
+    return not names.isdisjoint(listed)
