@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from buildtool.codeobj import amdgpu, elf
-from buildtool.codeobj.codec import Stream, stream_length, unpack_prefix
+from buildtool.codeobj.codec import Stream, refuse_bomb, stream_length, unpack_prefix
 from buildtool.codeobj.model import Image
 from buildtool.codeobj.view import BytesView, DamagedError, StreamView, View, find, read, unpack
 
@@ -149,10 +149,11 @@ def ccob_header(view: View, start: int, end: int) -> Ccob:
     unpacked = fields[-2]
     stop = start + fields[0]
     if version == 1:  # the only version that does not say how long it is
-        stop = payload + stream_length(view, payload, end - payload, codec, unpacked)
+        stop = payload + stream_length(view, payload, end - payload, codec)
     if not payload <= stop <= end:
         what = f"The compressed bundle at {start:#x} claims {stop - start} of {end - start} bytes."
         raise DamagedError(what)
+    refuse_bomb(f"The compressed bundle at {start:#x}", stop - start, unpacked)
     return Ccob(codec, payload, stop, unpacked)
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18
 PIECE = 4 << 20
 MAX_WINDOW_LOG = 31
+FREE_UNPACKED = 256 << 20  # bytes that anything may unpack to
+MAX_RATIO = 200  # beyond them: real device code and its archives stay far below
+FIRST_FRAME = 1 << 20
+MAX_FRAME = 256 << 20  # of a bundle that does not say how long it is
 
 
 class _Decompressor(Protocol):
@@ -45,6 +49,17 @@ def zstd_module() -> ModuleType:
     return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
+def refuse_bomb(name: str, packed: int, unpacked: int) -> None:
+    """Refuse what unpacks to far more than its size.
+
+    Raises:
+        DamagedError: it does.
+    """
+    if unpacked > max(FREE_UNPACKED, packed * MAX_RATIO):
+        what = f"{name} unpacks from {packed} to {unpacked} bytes or more."
+        raise DamagedError(what, why="That is a size bomb, or damaged.")
+
+
 def _decompressor(codec: str) -> _Decompressor:
     if codec == "zlib":
         return _Zlib()
@@ -68,26 +83,35 @@ def unpack_prefix(view: View, offset: int, length: int, codec: str, limit: int) 
     return out
 
 
-def stream_length(view: View, offset: int, length: int, codec: str, unpacked: int) -> int:
-    """Return how many of `length` bytes belong to the stream at `offset`, by unpacking it to nowhere.
-
-    Args:
-        view: what holds the stream.
-        offset: where it starts.
-        length: how far it can reach.
-        codec: ``zlib`` or ``zstd``.
-        unpacked: the size it is said to unpack to; more than that is an error.
+def stream_length(view: View, offset: int, length: int, codec: str) -> int:
+    """Return how many of `length` bytes belong to the stream at `offset`.
 
     Raises:
-        DamagedError: it is no such stream, ends early, or unpacks to more.
+        DamagedError: it is no such stream, or ends early.
     """
+    if codec == "zstd":
+        return _frame_length(view, offset, length)
     pieces = _Pieces(view, offset, length, codec)
-    for _ in pieces.take(unpacked + 1):
+    for _ in pieces.take(sys.maxsize):
         pass
     if not pieces.finished:
-        what = f"The {codec} data at {offset:#x} ends early, or is larger than it says."
+        what = f"The {codec} data at {offset:#x} ends early."
         raise DamagedError(what)
     return pieces.consumed
+
+
+def _frame_length(view: View, offset: int, length: int) -> int:
+    """Return the length of a zstd frame, which its blocks tell without being unpacked."""
+    length = min(length, MAX_FRAME)
+    zstd, window = zstd_module(), min(FIRST_FRAME, length)
+    while True:
+        try:
+            return int(zstd.get_frame_size(view.peek(offset, window)))
+        except zstd.ZstdError as error:
+            if window >= length:
+                what = f"The zstd data at {offset:#x} ends early, or is damaged."
+                raise DamagedError(what, why=str(error)) from error
+        window = min(window * 8, length)
 
 
 class Stream(io.RawIOBase):
@@ -122,7 +146,7 @@ class _Pieces:
     def take(self, limit: int) -> Iterator[bytes]:
         """Yield pieces until the stream ends, `limit` bytes came out, or nothing more comes."""
         decompressor = _decompressor(self._codec)
-        position = self._offset
+        position, unpacked = self._offset, 0
         while limit > 0 and not decompressor.eof:
             chunk = self._view.peek(position, min(CHUNK, self._end - position))
             position += len(chunk)
@@ -134,6 +158,8 @@ class _Pieces:
             if not chunk and not piece:
                 break
             limit -= len(piece)
+            unpacked += len(piece)
+            refuse_bomb(f"The {self._codec} data at {self._offset:#x}", position - self._offset, unpacked)
             yield piece
         self.finished = decompressor.eof
         self.consumed = position - self._offset - len(decompressor.unused_data)

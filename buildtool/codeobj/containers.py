@@ -10,22 +10,23 @@ import io
 import itertools
 import mmap
 import re
+import struct
 import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import IO, cast
+from typing import IO, Self, cast
 
-from buildtool.codeobj.codec import zstd_module
+from buildtool.codeobj.codec import refuse_bomb, zstd_module
 from buildtool.codeobj.view import BytesView, DamagedError, MappedView, StreamView, SubView, View, read
 
 AR_MAGIC = b"!<arch>\n"
 AR_HEADER = 60
 MAX_MEMBERS = 1 << 20
 IN_MEMORY = 32 << 20
-FREE_SIZE = 256 << 20  # members up to this size may have any compression ratio
-MAX_RATIO = 200
-MAX_UNPACKED = 1 << 36
+MAX_TAR_HEADER = 1 << 20  # of names and attributes that do not fit into a member's own header
+ZIP_LOCAL = struct.Struct("<4s22xHH")  # magic, length of the name, length of the extra field
+ENCRYPTED = 1
 TAR_NAME = re.compile(r"\.(tar\.[a-z0-9]+|t[gbx]z2?|tzst)$")
 COMPRESSED_TAR = {b"\x1f\x8b": "gz", b"\xfd7zXZ": "xz", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zst"}
 
@@ -88,12 +89,6 @@ def members(head: bytes, view: View, name: str) -> Members | None:
     return None
 
 
-def _checked(name: str, size: int, packed: int) -> None:
-    if size > MAX_UNPACKED or (size > FREE_SIZE and size > packed * MAX_RATIO):
-        what = f"{name} claims to unpack from {packed} to {size} bytes."
-        raise DamagedError(what, why="That is a size bomb, or a damaged archive.")
-
-
 def _zip(view: View) -> Members:
     try:
         archive = zipfile.ZipFile(ViewFile(view))
@@ -106,8 +101,19 @@ def _zip(view: View) -> Members:
         raise DamagedError(what)
     for entry in entries:
         if entry.filename and not entry.is_dir() and entry.file_size:
-            _checked(entry.filename, entry.file_size, entry.compress_size)
-            yield entry.filename, StreamView(_opener(archive, entry), entry.file_size)
+            yield entry.filename, _zip_member(view, archive, entry)
+
+
+def _zip_member(view: View, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> View:
+    """Return a stored member where it lies, a packed one through its decompressor."""
+    header = view.peek(entry.header_offset, ZIP_LOCAL.size)
+    if entry.compress_type == zipfile.ZIP_STORED and not entry.flag_bits & ENCRYPTED and len(header) == ZIP_LOCAL.size:
+        magic, name, extra = ZIP_LOCAL.unpack(header)
+        start = entry.header_offset + ZIP_LOCAL.size + name + extra
+        if magic == b"PK\3\4" and start + entry.file_size <= view.size:
+            return SubView(view, start, entry.file_size)
+    refuse_bomb(entry.filename, entry.compress_size, entry.file_size)
+    return StreamView(_opener(archive, entry), entry.file_size)
 
 
 def _opener(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
@@ -139,7 +145,8 @@ def _ar(view: View) -> Members:
 
 def _tar(view: View, codec: str) -> Members:
     try:
-        with _tar_stream(view, codec) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        stream = cast("IO[bytes]", _Bounded(_tar_stream(view, codec), view.size))
+        with stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo) as archive:
             for entry in itertools.islice(archive, MAX_MEMBERS):
                 if entry.isreg() and entry.size:
                     yield entry.name.removeprefix("./"), _tar_member(view, archive, entry, packed=bool(codec))
@@ -148,6 +155,36 @@ def _tar(view: View, codec: str) -> Members:
     except Exception as error:  # tarfile's own, and those of every codec below it
         what = "The tar archive is damaged."
         raise DamagedError(what, why=str(error)) from error
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A member's header; one that says it is followed by gigabytes of names is refused before they are read."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        found = super().frombuf(buf, encoding, errors)
+        kinds = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
+        if found.type in (*kinds, tarfile.SOLARIS_XHDTYPE) and found.size > MAX_TAR_HEADER:
+            what = f"The tar archive has a name or attribute of {found.size} bytes."
+            raise DamagedError(what)
+        return found
+
+
+class _Bounded(io.RawIOBase):
+    """A decompressing stream that ends with an error where it becomes far larger than the file it comes from."""
+
+    def __init__(self, stream: IO[bytes], packed: int) -> None:
+        self._stream, self._packed, self._unpacked = stream, packed, 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._unpacked += len(data)
+        refuse_bomb("The tar archive", self._packed, self._unpacked)
+        return data
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def _tar_stream(view: View, codec: str) -> IO[bytes]:
@@ -172,7 +209,7 @@ def _tar_stream(view: View, codec: str) -> IO[bytes]:
 def _tar_member(view: View, archive: tarfile.TarFile, entry: tarfile.TarInfo, *, packed: bool) -> View:
     if not packed and entry.sparse is None:
         return SubView(view, entry.offset_data, entry.size)
-    _checked(entry.name, entry.size, view.size)
+    refuse_bomb(entry.name, view.size, entry.size)
     source = archive.extractfile(entry)
     if source is None:
         return BytesView(b"")

@@ -41,7 +41,7 @@ class Describer:
                 self._bundle = bundle.unpacked_view(self._view, image.container_offset, end)
                 self._start = image.container_offset
             return _described(image, read(self._bundle, image.offset, _bounded(image.bytes)))
-        if image.kind in ("cubin", "hsaco", "ptx") and not (image.container == "kpack" and image.compression):
+        if image.kind in ("cubin", "hsaco", "ptx"):
             return _described(image, _unpacked(image, read(self._view, image.offset, _bounded(image.bytes))))
         return image
 
@@ -55,6 +55,7 @@ def _bounded(size: int) -> int:
 
 def _unpacked(image: Image, data: bytes) -> bytes:
     size = _bounded(image.unpacked_bytes or 0)
+    codec.refuse_bomb(f"The image at {image.offset:#x}", len(data), size)
     if image.compression == "lz4":
         return lz4.decode(data, size)
     if image.compression:

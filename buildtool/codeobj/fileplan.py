@@ -101,10 +101,15 @@ def _host(view: View, kind: str, images: list[Image], keep: Keep, targets: froze
     except struct.error as error:  # an address that has no room where it is to be written
         what = "The file's tables contradict each other."
         raise DamagedError(what, why=str(error)) from error
-    still = [f"holes only in {layout.section.name}: {layout.why}" for layout in layouts if not layout.moved]
+    still = [f"holes only in {layout.section.name}: {layout.why}" for layout in layouts if _only_holes(layout)]
     if not still and view.size - result.size < freed // 2:
         still = ["holes only: the file's layout leaves no way to shorten it"]
     return FilePlan(output.checked(result, view.size), targets, kept, "; ".join(still))
+
+
+def _only_holes(layout: compact.Layout) -> bool:
+    """Tell whether containers shrank and had to keep their places."""
+    return not layout.moved and any(block.new_size < block.size for block in layout.section.blocks)
 
 
 def _sections(

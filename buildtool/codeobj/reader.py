@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from buildtool.codeobj import scan
+from buildtool.codeobj.codec import refuse_bomb
 from buildtool.codeobj.containers import members
 from buildtool.codeobj.model import FileReport, Image, Inspection, Problem
 from buildtool.codeobj.view import DamagedError, View, open_view
@@ -25,8 +26,14 @@ class _Collector:
         self.files: list[FileReport] = []
         self.problems: list[Problem] = []
         self.scanned = 0
+        self._file_bytes = self._member_bytes = 0
 
-    def visit(self, view: View, name: str, depth: int = 0) -> None:
+    def visit(self, view: View, name: str) -> None:
+        """Read a file and, if it is an archive, what is in it."""
+        self._file_bytes, self._member_bytes = view.size, 0
+        self._visit(view, name, 0)
+
+    def _visit(self, view: View, name: str, depth: int) -> None:
         try:
             head = view.peek(0, scan.HEAD)
             inner = members(head, view, name) if depth < MAX_DEPTH else None
@@ -34,7 +41,9 @@ class _Collector:
                 self._read(view, head, name)
                 return
             for member, content in inner:
-                self.visit(content, f"{name}{MEMBER}{member}", depth + 1)
+                self._member_bytes += content.size  # archives in archives, or members that share their bytes
+                refuse_bomb(name, self._file_bytes, self._member_bytes)
+                self._visit(content, f"{name}{MEMBER}{member}", depth + 1)
         except DamagedError as error:
             self._note(name, error)
 

@@ -11,8 +11,11 @@ from buildtool.codeobj.model import Image
 from buildtool.codeobj.view import View
 
 HEAD = 512
-# Section names: nvcc's and clang's on Linux; PE keeps eight characters of them.
-FATBIN_SECTIONS = frozenset({".nv_fatbin", "__nv_relfatbin", ".nv_fatb", "__nv_rel", ".nv_relfatbin"})
+# Section names: nvcc's and clang's on Linux; PE keeps eight characters of them. cuBLASLt 13 has fat binaries for
+# Blackwell in a section of its own, which cuobjdump does not list.
+FATBIN_SECTIONS = frozenset(
+    {".nv_fatbin", "__nv_relfatbin", ".nv_fatb", "__nv_rel", ".nv_relfatbin", ".cask_resource", ".cask_re"}
+)
 BUNDLE_SECTIONS = frozenset({".hip_fatbin", ".hip_fat", ".hip_fatbin_", "__hip_fatbin"})
 
 MAGICS = {

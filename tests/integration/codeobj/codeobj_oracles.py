@@ -6,6 +6,7 @@ command that runs an LLVM tool by name (else the newest one on PATH is used).
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import os
 import re
@@ -15,12 +16,16 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from buildtool.codeobj import Image, inspect
+from buildtool.codeobj import Image, bundle, inspect
+from buildtool.codeobj.view import open_view, read
 
 FATBIN_SECTIONS = (".nv_fatbin", "__nv_relfatbin", ".nv_fatb", "__nv_rel")
+UNLISTED_SECTIONS = (".cask_resource",)  # cuobjdump does not look there, but reads what it is handed of it
 BUNDLE_SECTIONS = (".hip_fatbin", ".hip_fat")
+FATBIN_START = re.compile(rb"\x50\xed\x55\xba\x01\0\x10\0")
 BUNDLE_START = re.compile(rb"__CLANG_OFFLOAD_BUNDLE__|CCOB[\1\2\3]\0[\0\1]\0")
 KINDS = {"elf": "cubin", "ptx": "ptx", "nvvm": "lto-ir"}
 NEWEST_LLVM = range(25, 13, -1)
@@ -69,10 +74,16 @@ def cuobjdump(programs: list[str], path: Path, folder: Path) -> Counter[tuple[ob
     """
     listing = _first_answer(programs, path)
     if listing:
-        return listing
+        return listing + _handed(programs, path, UNLISTED_SECTIONS, folder)
+    return _handed(programs, path, FATBIN_SECTIONS + UNLISTED_SECTIONS, folder)
+
+
+def _handed(programs: list[str], path: Path, names: tuple[str, ...], folder: Path) -> Counter[tuple[object, ...]]:
+    """Count the entries of some sections, each handed to cuobjdump in an object file."""
     total: Counter[tuple[object, ...]] = Counter()
     empty = folder / "empty.o"
-    for number, section in enumerate(dumped_sections(path, FATBIN_SECTIONS, folder)):
+    for number, section in enumerate(dumped_sections(path, names, folder)):
+        _only_fatbins(section)
         assert run(["cc", "-c", "-x", "c", os.devnull, "-o", str(empty)]).returncode == 0
         wrapped = folder / f"wrapped{number}.o"
         add = [f"--add-section=.nv_fatbin={section}", "--set-section-flags=.nv_fatbin=alloc"]
@@ -82,6 +93,18 @@ def cuobjdump(programs: list[str], path: Path, folder: Path) -> Counter[tuple[ob
             raise OracleRefusedError(path)
         total += answer
     return total
+
+
+def _only_fatbins(section: Path) -> None:
+    """Take what else lies between the fat binaries of a section away; cuobjdump refuses it."""
+    data = section.read_bytes()
+    starts = [found.start() for found in FATBIN_START.finditer(data) if found.start() % 8 == 0]
+    with section.open("wb") as stream:
+        end = 0
+        for start in starts:
+            if start >= end:  # else one inside another's code
+                end = start + 16 + struct.unpack_from("<Q", data, start + 8)[0]
+                stream.write(data[start:end] + bytes(-(end - start) % 8))
 
 
 def _first_answer(programs: list[str], path: Path) -> Counter[tuple[object, ...]] | None:
@@ -114,18 +137,50 @@ def ours_nvidia(images: list[Image]) -> Counter[tuple[object, ...]]:
     return Counter(rows)
 
 
-def bundle_ids(path: Path, folder: Path) -> Counter[str]:
-    """Count the device entries that clang-offload-bundler lists in every bundle of a file."""
-    found: Counter[str] = Counter()
+def single_bundles(path: Path, folder: Path) -> Iterator[Path]:
+    """Every bundle of a file by itself, one after the other under the same name."""
+    one = folder / "bundle"
     for section in dumped_sections(path, BUNDLE_SECTIONS, folder):
         with section.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             starts = [match.start() for match in BUNDLE_START.finditer(data) if match.start() % 4096 == 0]
             for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
-                one = folder / "bundle"
                 one.write_bytes(_trimmed(data[start:end]))
-                done = llvm_run("clang-offload-bundler", "-list", "-type=o", f"-input={one}")
-                assert done.returncode == 0, done.stderr
-                found.update(name for name in done.stdout.split() if not name.startswith("host-"))
+                yield one
+        section.unlink()
+
+
+def _listed(one: Path) -> list[str]:
+    done = llvm_run("clang-offload-bundler", "-list", "-type=o", f"-input={one}")
+    assert done.returncode == 0, done.stderr
+    return [name for name in done.stdout.split() if not name.startswith("host-")]
+
+
+def bundle_ids(path: Path, folder: Path) -> Counter[str]:
+    """Count the device entries that clang-offload-bundler lists in every bundle of a file."""
+    return Counter(name for one in single_bundles(path, folder) for name in _listed(one))
+
+
+Extracts = Counter[tuple[str, int, str]]
+
+
+def _extract(name: str, path: Path) -> tuple[str, int, str]:
+    with path.open("rb") as stream:
+        return name, path.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def unbundled(path: Path, folder: Path) -> Extracts:
+    """Count (entry id, bytes, SHA-256) of every code object that clang-offload-bundler takes out of a file."""
+    found: Extracts = Counter()
+    for one in single_bundles(path, folder):
+        names = _listed(one)
+        outs = [folder / f"unbundled{number}" for number in range(len(names))]
+        words = [f"-targets={','.join(names)}", *(f"-output={out}" for out in outs)]
+        if names:
+            done = llvm_run("clang-offload-bundler", "-unbundle", "-type=o", f"-input={one}", *words)
+            assert done.returncode == 0, done.stderr
+        for name, out in zip(names, outs, strict=True):
+            found[_extract(name, out)] += 1
+            out.unlink()
     return found
 
 
@@ -148,8 +203,67 @@ def readelf_target(data: bytes, folder: Path) -> str:
     return ":".join([name, *sorted(feature for feature in features if feature.endswith(("+", "-")))])
 
 
+def contents(path: Path, images: list[Image]) -> Iterator[tuple[Image, bytes]]:
+    """Every AMD code object of a file with its bytes, unpacked; those of one bundle after the other."""
+    with open_view(path) as view:
+        start, inner = -1, view
+        for image in images:
+            if image.kind != "hsaco" or image.container == "kpack":
+                continue
+            if image.container == "ccob" and image.container_offset != start:
+                start = image.container_offset
+                inner = bundle.unpacked_view(view, start, start + (image.container_bytes or 0))
+            yield image, read(inner if image.container == "ccob" else view, image.offset, image.bytes)
+
+
+def extracted(path: Path, folder: Path) -> Extracts:
+    """Count what ``llvm-objdump --offloading`` takes out; of compressed bundles, LLVM 22 writes wrong bytes."""
+    place = folder / "extracted"
+    place.mkdir()
+    (place / "x").symlink_to(path.resolve())
+    command = [*(llvm("llvm-objdump") or []), "--offloading", "x"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: Extracts = Counter()
+    for one in sorted(place.iterdir()):
+        name = re.match(r"x\.\d+\.(.+)$", one.name)
+        if name and not name[1].startswith("host-"):
+            found[_extract(name[1], one)] += 1
+        one.unlink()
+    place.rmdir()
+    return found
+
+
+def amd_differences(path: Path, images: list[Image], folder: Path) -> list[str]:
+    """Compare ids and bytes with clang-offload-bundler and llvm-objdump, targets with llvm-readelf."""
+    wrong = []
+    ours: Extracts = Counter()
+    in_sections = [image for image in images if image.section in BUNDLE_SECTIONS]
+    for image, data in contents(path, images):
+        target = readelf_target(data, folder)
+        if target != image.target:
+            wrong.append(f"{image.offset:#x}: readelf {target}, ours {image.target}")
+        if image.section in BUNDLE_SECTIONS:
+            ours[image.bundle_id or "", image.bytes, hashlib.sha256(data).hexdigest()] += 1
+    oracles = [("bundler", unbundled)]
+    if objdump_extracts(path, in_sections):
+        oracles.append(("objdump", extracted))
+    for name, oracle in oracles:
+        theirs = oracle(path, folder)
+        if theirs != ours:
+            wrong.append(f"{name} only: {list(theirs - ours)[:5]}; ours only: {list(ours - theirs)[:5]}")
+    return wrong
+
+
+def objdump_extracts(path: Path, images: list[Image]) -> bool:
+    """Whether ``llvm-objdump --offloading`` takes a file's code objects out rightly: Linux files, plain bundles."""
+    with path.open("rb") as stream:
+        linux = stream.read(4) == b"\x7fELF"
+    return linux and bool(images) and all(image.container == "offload-bundle" for image in images)
+
+
 def differences(path: Path) -> list[str]:
-    """Compare one file with both oracles; an empty list is agreement."""
+    """Compare one file with all oracles; an empty list is agreement."""
     report = [image for file in inspect(path).files for image in file.images]
     wrong = []
     with tempfile.TemporaryDirectory() as name:
@@ -158,18 +272,8 @@ def differences(path: Path) -> list[str]:
         ours = ours_nvidia(report)
         if theirs != ours:
             wrong.append(f"cuobjdump only: {dict(theirs - ours)}; ours only: {dict(ours - theirs)}")
-        ids = Counter(image.bundle_id for image in report if image.section in BUNDLE_SECTIONS)
-        if ids or any(image.kind == "hsaco" for image in report):
-            listed = bundle_ids(path, folder)
-            if listed != ids:
-                wrong.append(f"bundler only: {dict(listed - ids)}; ours only: {dict(ids - listed)}")
-        with path.open("rb") as stream:
-            for image in report:
-                if image.kind == "hsaco" and image.container in ("offload-bundle", "none"):
-                    stream.seek(image.offset)
-                    target = readelf_target(stream.read(image.bytes), folder)
-                    if target != image.target:
-                        wrong.append(f"{image.offset:#x}: readelf {target}, ours {image.target}")
+        if any(image.kind == "hsaco" for image in report):
+            wrong += amd_differences(path, report, folder)
     return wrong
 
 

@@ -82,6 +82,25 @@ def metadata_note(kernels: list[str]) -> bytes:
     return struct.pack("<III", 7, len(document), 32) + b"AMDGPU\0\0" + document + bytes(-len(document) % 4)
 
 
+def packed_kpack(library_name: str, objects: dict[str, bytes]) -> bytes:
+    """A kernel archive with a zstd frame per blob."""
+    from buildtool.codeobj.codec import zstd_module
+
+    body, toc = struct.pack("<I", len(objects)), {}
+    for ordinal, (target, data) in enumerate(objects.items()):
+        frame = zstd_module().compress(data)
+        toc[target] = {"type": "hsaco", "ordinal": ordinal, "original_size": len(data)}
+        body += struct.pack("<I", len(frame)) + frame
+    table = {
+        "format_version": 1,
+        "compression_scheme": "zstd-per-kernel",
+        "zstd_offset": 64,
+        "zstd_size": len(body),
+        "toc": {library_name: toc},
+    }
+    return struct.pack("<4sIQ", b"KPAK", 1, 64 + len(body)) + bytes(48) + body + msgspec.msgpack.encode(table)
+
+
 def kpack(library_name: str, objects: dict[str, bytes]) -> bytes:
     """A kernel archive with uncompressed blobs."""
     body, blobs, toc = b"", [], {}

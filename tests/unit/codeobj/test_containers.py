@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-import io
 import lzma
-import tarfile
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
+from codeobj_archives import ar, archives, tar, zipped
 from codeobj_samples import FIXTURES, HOST_ID, bundle, ccob, code_object, hip_id, library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildtool.codeobj import containers, inspect, targets_of
+from buildtool.codeobj import codec, inspect, retarget, targets_of
 from buildtool.codeobj.reader import _Collector
-from buildtool.codeobj.view import BytesView
+from buildtool.codeobj.view import BytesView, DamagedError
 from buildtool.errors import InvalidInputError
 
 FAT = (FIXTURES / "targets.fatbin").read_bytes()
 EXPECTED = targets_of(FIXTURES / "targets.fatbin")
 LIBRARY = library({".text": bytes(4096), ".nv_fatbin": FAT})
-
-
-def ar(members: dict[str, bytes]) -> bytes:
-    out = b"!<arch>\n"
-    for name, data in members.items():
-        out += (
-            f"{name + '/':<16}{0:<12}{0:<6}{0:<6}{'644':<8}{len(data):<10}`\n".encode() + data + b"\n" * (len(data) % 2)
-        )
-    return out
-
-
-def tar(members: dict[str, bytes], mode: str = "w") -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
-        for name, data in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return stream.getvalue()
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return stream.getvalue()
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
@@ -81,6 +55,33 @@ def test_debian_packages(tmp_path: Path) -> None:
 def test_static_libraries(tmp_path: Path) -> None:
     (tmp_path / "lib.a").write_bytes(ar({"one.o": (FIXTURES / "linux.o").read_bytes(), "two.o": LIBRARY}))
     assert [len(file.images) for file in inspect(tmp_path / "lib.a").files] == [2, 7]
+
+
+@pytest.mark.parametrize("name", ["stored.zip", "x.whl", "x.tar", "x.tar.gz", "x.tar.zst", "x.deb", "x.a"])
+def test_every_archive_says_the_same(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(archives({"lib/x.so": LIBRARY, "y.fatbin": FAT})[name])
+    result = inspect(tmp_path / name)
+    assert [(re.split("[!/]", file.path)[-1], len(file.images)) for file in result.files] == [
+        ("x.so", 7),
+        ("y.fatbin", 7),
+    ]
+    assert result.problems == ()
+
+
+def test_archives_in_archives(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(tar({"inner.zip": zipped({"lib.a": ar({"x.o": LIBRARY})})}))
+    (file,) = inspect(tmp_path / "x.tar").files
+    assert file.path.endswith("x.tar!inner.zip!lib.a!x.o")
+
+
+def test_an_encrypted_member_is_a_problem(tmp_path: Path) -> None:
+    data = bytearray(zipped({"secret.so": LIBRARY, "open.so": LIBRARY}))
+    data[6] |= 1  # the flag in the member's own header and in the index
+    data[data.index(b"PK\1\2") + 8] |= 1
+    (tmp_path / "x.whl").write_bytes(data)
+    result = inspect(tmp_path / "x.whl")
+    assert [problem.path for problem in result.problems] == [f"{tmp_path / 'x.whl'}!secret.so"]
+    assert result.targets == EXPECTED
 
 
 def test_directories_are_walked_and_links_are_not_followed(tmp_path: Path) -> None:
@@ -145,14 +146,41 @@ def test_a_compressed_text_beside_a_tar_archive_is_no_archive(tmp_path: Path) ->
     assert inspect(path).problems == ()
 
 
-def test_a_size_bomb_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containers, "FREE_SIZE", 1 << 20)
-    bomb = tmp_path / "bomb.whl"
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros.so", "w") as member:
-        for _ in range(3):
-            member.write(bytes(1 << 20))
-    with pytest.raises(InvalidInputError, match=r"bomb\.whl"):
-        inspect(bomb)
+ZEROS = bytes(3 << 20)
+BOMBS = {
+    "member.whl": zipped({"zeros.so": ZEROS}),
+    "member.tar.gz": tar({"zeros.so": ZEROS}, "w:gz"),
+    "names.tar.xz": tar({"n" * (2 << 20): b"x"}, "w:xz"),
+    "small.whl": zipped({f"{number}.so": ZEROS[: 1 << 19] for number in range(3)}),
+    "nested.zip": zipped({"one.zip": zipped({f"{number}.so": ZEROS[: 1 << 19] for number in range(3)})}),
+    "beside.tar.bz2": tar({"folder/": b"", "zeros.txt": ZEROS}, "w:bz2"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_size_bomb_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(codec, "FREE_UNPACKED", 1 << 20)
+    (tmp_path / name).write_bytes(BOMBS[name])
+    result = None
+    with contextlib.suppress(InvalidInputError):
+        result = inspect(tmp_path / name)
+    assert result is None or result.problems
+
+
+@pytest.mark.parametrize("method", ["zlib", "zstd"])
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_compressed_bundle_with_a_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, method: str
+) -> None:
+    monkeypatch.setattr(codec, "FREE_UNPACKED", 1 << 20)
+    bomb = ccob(bundle([(hip_id("gfx1030"), code_object(0x36) + ZEROS)]), version, method)
+    (tmp_path / "lib.so").write_bytes(library({".hip_fatbin": bomb}))
+    with pytest.raises(InvalidInputError):
+        inspect(tmp_path / "lib.so")
+    for words in ({"thinned": False}, {"thinned": True}):
+        with pytest.raises(DamagedError):
+            retarget(tmp_path / "lib.so", "gfx1030", "gfx1032", tmp_path / "out", **words)
+    assert {path.name for path in tmp_path.iterdir()} == {"lib.so"}
 
 
 CORPUS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from codeobj_samples import (
     library,
     metadata_note,
     offload_binary,
+    packed_kpack,
     spirv,
 )
 from hypothesis import given
@@ -24,6 +26,7 @@ from hypothesis import strategies as st
 
 from buildtool.codeobj import Image, inspect, lz4
 from buildtool.codeobj.view import DamagedError
+from buildtool.errors import InvalidInputError
 
 OBJECT = library({".note": metadata_note(["gemm", "axpy"])}, machine=224, flags=0x38)
 
@@ -78,6 +81,24 @@ def test_kernel_archives(tmp_path: Path) -> None:
         ("gfx90a:xnack-", "lib/librand.so"),
     ]
     assert all(data[image.offset : image.offset + 4] == b"\x7fELF" for image in found)
+
+
+def test_compressed_kernel_archives(tmp_path: Path) -> None:
+    data = packed_kpack("lib/librand.so", {"gfx900": code_object(0x2C), "gfx1032": OBJECT})
+    (tmp_path / "rand.kpack").write_bytes(data)
+    first, second = images(tmp_path / "rand.kpack", kernels=True)
+    assert (first.target, second.target) == ("gfx900", "gfx1032")
+    assert (second.compression, second.unpacked_bytes, second.kernels) == ("zstd", len(OBJECT), ("gemm", "axpy"))
+    assert data[second.offset :].startswith(b"\x28\xb5\x2f\xfd")
+
+
+@pytest.mark.parametrize(("at", "value"), [(64, 1 << 31), (64, 3), (68, 1 << 20)])
+def test_a_kernel_archive_that_lies_about_its_frames(tmp_path: Path, at: int, value: int) -> None:
+    data = bytearray(packed_kpack("lib", {"gfx1032": OBJECT}))
+    struct.pack_into("<I", data, at, value)
+    (tmp_path / "x.kpack").write_bytes(data)
+    with pytest.raises(InvalidInputError):
+        inspect(tmp_path / "x.kpack")
 
 
 @pytest.mark.parametrize("place", [".llvm.offloading", None])

@@ -94,6 +94,16 @@ def test_several_containers_with_padding_between_them(tmp_path: Path) -> None:
     assert targets_of(tmp_path / "lib.so") == ("compute_86", "lto_90")
 
 
+def test_fat_binaries_that_cuobjdump_does_not_list(tmp_path: Path) -> None:
+    one, two = ((FIXTURES / f"{name}.fatbin").read_bytes() for name in ("plain", "lto"))
+    (tmp_path / "lib.so").write_bytes(library({".nv_fatbin": one, ".cask_resource": two}))
+    (file,) = inspect(tmp_path / "lib.so").files
+    assert {(image.section, image.target) for image in file.images} == {
+        (".nv_fatbin", "compute_86"),
+        (".cask_resource", "lto_90"),
+    }
+
+
 def test_a_library_without_section_table_is_searched(tmp_path: Path) -> None:
     stripped = bytearray(library({".nv_fatbin": (FIXTURES / "plain.fatbin").read_bytes()}))
     stripped[40:48] = bytes(8)
