@@ -28,12 +28,15 @@ SLOW_FIRST = 24  # how many sources are worth putting in front
 
 def backend_rpath(plan: Plan) -> str:
     """Return where an installed backend module looks for libraries: the runtime beside it, then the vendor's wheels."""
+    if plan.platform.startswith("windows"):
+        return ""  # Windows looks beside the program and in PATH
     places = ["$ORIGIN", "$ORIGIN/../../gpubuild_llama/lib"]
     if plan.backend == "cuda" and plan.toolkit is not None and plan.runtime == "pip":
         major = int(plan.toolkit.version.split(".", maxsplit=1)[0])
         folders = (f"cu{major}",) if major >= FIRST_JOINT_CUDA else ("cuda_runtime", "cublas")
         places += [f"$ORIGIN/../../nvidia/{folder}/lib" for folder in folders]
-    if plan.runtime == "system" and plan.toolkit is not None and plan.toolkit.path is not None:
+    # Vulkan's loader is the driver's and lies where the system looks by itself.
+    if plan.runtime == "system" and plan.backend != "vulkan" and plan.toolkit is not None and plan.toolkit.path:
         places.append(f"{plan.toolkit.path}/lib64")
     return ":".join(places)
 
@@ -116,6 +119,6 @@ LEAKS = frozenset(
         "LIBRARY_PATH", "CUDACXX", "CUDAFLAGS", "CUDAHOSTCXX", "CUDAARCHS", "HIPCXX", "HIPFLAGS", "CMAKE_GENERATOR",
         "CMAKE_PREFIX_PATH", "CMAKE_BUILD_TYPE", "CMAKE_TOOLCHAIN_FILE", "NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS",
         "NVCC_CCBIN", "DESTDIR", "VERBOSE", "CMAKE_C_COMPILER_LAUNCHER", "CMAKE_CXX_COMPILER_LAUNCHER",
-        "CMAKE_CUDA_COMPILER_LAUNCHER", "LD_PRELOAD",
+        "CMAKE_CUDA_COMPILER_LAUNCHER", "LD_PRELOAD", "VULKAN_SDK", "GLSLC",
     }
 )  # fmt: skip

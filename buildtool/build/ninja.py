@@ -18,6 +18,7 @@ STATUS = "[%f/%t] "
 _STEP = re.compile(r"^\[(\d+)/(\d+)\] (.*)$")
 _FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(.*)$")
 ERROR_LINES = 25
+REGENERATION = ("Re-checking globbed directories", "Re-running CMake")
 
 
 class BuildProgress(Protocol):
@@ -67,8 +68,21 @@ def parse_failure(lines: list[str]) -> NinjaFailure | None:
 
 
 def pending(ninja: str, build_dir: Path, targets: tuple[str, ...], door: Door) -> list[str]:
-    """Return the descriptions of the steps that Ninja would run (a dry run)."""
-    argv = door.argv([ninja, "-C", str(build_dir), "-n", *targets])
+    """Return the descriptions of the steps that Ninja would run (a dry run).
+
+    A project that looks for new files at every build (as ggml's Vulkan does) has its own build file for a step, and
+    Ninja's dry run ends with it. It is asked again through a file of its own, which nothing makes.
+    """
+    steps = _dry_run(ninja, build_dir, (), targets, door)
+    if steps and all(step.startswith(REGENERATION) for step in steps):
+        around = build_dir / "gpubuild-pending.ninja"
+        around.write_text("include build.ninja\n", encoding="utf-8")
+        steps += _dry_run(ninja, build_dir, ("-f", around.name), targets, door)
+    return steps
+
+
+def _dry_run(ninja: str, build_dir: Path, options: tuple[str, ...], targets: tuple[str, ...], door: Door) -> list[str]:
+    argv = door.argv([ninja, "-C", str(build_dir), *options, "-n", *targets])
     done = run(argv, env=door.env, timeout_s=120)
     steps = (parse_step(line) for line in done.output.splitlines())
     return [step[2] for step in steps if step is not None]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from buildtool.cli import request as ask
+from buildtool.cli.script import PrintScriptOption
 
 if TYPE_CHECKING:
     from buildtool.build.model import BuildTree
@@ -27,6 +28,8 @@ EPILOG = """
   gpubuild compile --backend cuda --base recipe       for every card the recipe serves
 
   gpubuild compile --lock gpubuild.lock               exactly what a plan has fixed
+
+  gpubuild compile --print-script bash > build.sh     the same as a script to review and run elsewhere
 
 A build that was stopped goes on where it was; a second run with nothing changed does nothing.
 """
@@ -53,6 +56,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         list[str] | None, typer.Option(help="Build only this file or CMake target, and make no wheel. Repeatable.")
     ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use a compiler cache.")] = True,
+    print_script: PrintScriptOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Build llama.cpp for a GPU (or the CPU) and pack it as wheels."""
@@ -70,12 +74,18 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from buildtool.wheel import pack, require_writable
 
     job_count(jobs, device_code=False)
-    require_writable(out)
+    if print_script is None:
+        require_writable(out)
     wish = ask.Wish(
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
         source=source, recipe=recipe, profile=profile, runtime=runtime,
     )  # fmt: skip
     plan = ask.make_plan(wish, lock)
+    if print_script is not None:
+        from buildtool.cli.script import print_script as show
+
+        show(plan, print_script, as_json=as_json)
+        return
     require_usable(plan.toolkit)
     with Reporter(quiet=as_json) as reporter:
         reporter.note(_headline(plan))

@@ -10,6 +10,7 @@ import typer
 from buildtool.cli import request as wish
 from buildtool.cli.console import print_json
 from buildtool.cli.machine import HostOption, ReplayOption, find_host
+from buildtool.cli.script import PrintScriptOption
 from buildtool.shell import here, quote
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ gpubuild plan --for-device "RX 6600" --ladder  (every way to serve it, with cost
 gpubuild plan --why-not sm_61  (what speaks against it here)
 
 gpubuild plan --host host.json  (for the machine where gpubuild detect --json wrote it)
+
+gpubuild plan --host host.json --print-script powershell  (the build there as a script)
 
 gpubuild plan --backend cuda --target "86;89" --toolkit "cuda==13.*" --out gpubuild.lock
 
@@ -73,6 +76,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         Path | None,
         typer.Option("--have", metavar="PATH", help="With --ladder: a binary or folder that may serve it already."),
     ] = None,
+    print_script: PrintScriptOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """Decide a build: source, backend, targets, toolkit, compiler, options, wheels; each with its reason."""
@@ -81,7 +85,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         recipe=recipe, source=source, profile=profile, runtime=runtime,
     )  # fmt: skip
     wanted = {"--ladder": ladder or have is not None, "--all": every, "--why-not": why_not is not None}
-    _check_modes(wanted, {"--lock": lock is not None, "--out": out is not None, "--explain": explain})
+    single = {"--lock": lock is not None, "--out": out is not None, "--explain": explain}
+    _check_modes(wanted, single | {"--print-script": print_script is not None})
     if ladder or have is not None:
         from buildtool.cli.ladder import show_ladders
 
@@ -102,6 +107,11 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
 
         found = with_toolkit(with_source(found, fix_source(found.source)), pinned(found.toolkit))
         save_lock(found, out)
+    if print_script is not None:
+        from buildtool.cli.script import print_script as show
+
+        show(found, print_script, as_json=as_json)
+        return
     if as_json:
         print_json(found)
         return

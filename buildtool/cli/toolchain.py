@@ -104,13 +104,14 @@ def install_toolkit(
     from buildtool.toolchain import choose, install, platform_name
     from buildtool.toolchain.rootfs.suite import find_mirror
 
-    made = isinstance(choose(spec, platform_name()), RootfsRow)
+    chosen = choose(spec, platform_name())
+    made = isinstance(chosen, RootfsRow)
     if not made and (mirror or ignore_valid_until):
         what = f"{spec} comes from the package registry, not from a Debian mirror."
         raise InvalidInputError(what, hint="Leave --mirror and --ignore-valid-until out.")
     source = find_mirror(mirror, ignore_valid_until=ignore_valid_until) if made else None
     with Reporter(quiet=as_json) as reporter:
-        compiler = None if made else _compiler()
+        compiler = None if isinstance(chosen, RootfsRow) and chosen.compiler is not None else _compiler()
         toolkit, _ = install(spec, compiler, progress=reporter.downloads(), mirror=source)
     if as_json:
         print_json({"schema": SCHEMA, "toolkit": toolkit})

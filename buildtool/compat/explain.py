@@ -89,6 +89,8 @@ def _toolkit(case: Case, option: ToolkitOption) -> list[Decision]:
     elif option.rootfs is not None:
         where, rule = f"in a private root filesystem of Debian {option.rootfs.suites[-1]}", "toolkit-rootfs"
         reason = "neither an installed toolkit nor one from a package registry fits"
+        if not option.entered:
+            reason += "; only its shader compiler and headers are used, with this machine's own C++ compiler"
         reason += _passed_over(case, option.kind)
     else:
         where, rule = "from the package registry", "toolkit-fetched"
@@ -173,7 +175,7 @@ def _compiler(case: Case, chosen: Candidate) -> Decision:
         if refused:
             reason += "; refused: " + ", ".join(f"{one.family} {one.version}" for one in refused)
         sources = (*option.cuda.source, *sources)
-    if option is not None and option.rootfs is not None:
+    if option is not None and option.entered and option.rootfs is not None:
         reason, sources = f"the one inside, which Debian {option.rootfs.suites[0]} has for it", option.rootfs.source
     choice = f"{compiler.family} {compiler.version} ({compiler.cxx})"
     return Decision(subject="host compiler", choice=choice, rule="compiler", reason=reason, sources=sources)

@@ -28,6 +28,7 @@ from buildtool.compat.rules import (
     target_fact,
 )
 from buildtool.compat.targets import Target
+from buildtool.compat.versions import Release
 from buildtool.probe.model import Host
 from buildtool.shell import command_line
 
@@ -180,7 +181,13 @@ def _first(case: Case, one: Candidate) -> Iterator[Step]:
 def _install_step(case: Case, one: Candidate, place: tables.Place) -> Step:
     if place.kind == "vulkan":
         row = next((row for row in tables.package_names() if case.host.os.id in row.os), None)
-        return Step(command=row.vulkan) if row is not None else Step(words=f"install the Vulkan SDK of {place.where}")
+        if row is None:
+            return Step(words=f"install the Vulkan SDK of {place.where}")
+        since, here = Release.read(row.vulkan_since.get(case.host.os.id)), Release.read(case.host.os.version)
+        if since is not None and here is not None and here < since:
+            words = "its own Vulkan is too old; with mmdebstrap installed, gpubuild makes a newer one itself"
+            return Step(words=words, command="apt-get install mmdebstrap")
+        return Step(command=row.vulkan)
     return Step(words=f"install {_title(one)} from {place.where}", command=place.command)
 
 

@@ -15,6 +15,7 @@ from buildtool.compat.versions import Release
 from buildtool.probe.model import Host, ToolkitInstall
 
 Provider = Literal["system", "pypi", "rootfs", "elsewhere"]
+UNKNOWN_VULKAN = "1.4"  # an SDK that does not tell its version, and one to be installed, is taken for a current one
 DISTRIBUTION_ROOTS = ("/usr", "/usr/lib/nvidia-cuda-toolkit", "/usr/lib/cuda")
 
 
@@ -52,11 +53,16 @@ class ToolkitOption(msgspec.Struct, frozen=True, kw_only=True):
         """The version as numbers."""
         return Release.parse(self.version)
 
+    @property
+    def entered(self) -> bool:
+        """Whether compilers run inside a root filesystem, and not on the machine itself."""
+        return self.rootfs is not None and self.rootfs.compiler is not None
+
 
 def launchers_of(option: ToolkitOption | None) -> tuple[str, ...]:
     """Return the compiler caches that can be used with a toolkit, best first."""
     # In a root filesystem sccache's server would have to run inside as well; ccache has none.
-    return ("ccache",) if option is not None and option.rootfs is not None else LAUNCHERS
+    return ("ccache",) if option is not None and option.entered else LAUNCHERS
 
 
 def platform_of(host: Host) -> str:
@@ -99,7 +105,7 @@ def _cuda(host: Host) -> Iterator[ToolkitOption]:
                 kind="cuda", version=wheels.version, names=(wheels.version, wheels.meta), provider="pypi",
                 wheels=wheels, cuda=rows.get(Release.parse(wheels.version).minor),
             )  # fmt: skip
-    if not missing_programs(host):
+    if not missing_programs(host, "cuda"):
         yield from rootfs_options("cuda", platform)
     for row in rows.values():
         for place in _places("cuda", row.version, host):
@@ -122,7 +128,7 @@ def _rocm(host: Host) -> Iterator[ToolkitOption]:
             kind="rocm", version=version, names=(version,), provider="system", install=install,
             rocm=rows.get(Release.parse(version).minor), patched=_is_packaged(install),
         )  # fmt: skip
-    if not missing_programs(host):
+    if not missing_programs(host, "rocm"):
         yield from rootfs_options("rocm", platform_of(host))
     for row in rows.values():
         for place in _places("rocm", row.version, host):
@@ -134,10 +140,14 @@ def _rocm(host: Host) -> Iterator[ToolkitOption]:
 
 def _vulkan(host: Host) -> Iterator[ToolkitOption]:
     for install in sorted((one for one in host.toolkits if one.kind == "vulkan"), key=lambda one: one.path):
-        version = install.version or "0"
+        version = install.version or UNKNOWN_VULKAN
         yield ToolkitOption(kind="vulkan", version=version, names=(version,), provider="system", install=install)
-    for place in _places("vulkan", "1.3", host):
-        yield ToolkitOption(kind="vulkan", version="1.3", names=("1.3",), provider="elsewhere", place=place)
+    if not missing_programs(host, "vulkan"):
+        yield from rootfs_options("vulkan", platform_of(host))
+    for place in _places("vulkan", UNKNOWN_VULKAN, host):
+        yield ToolkitOption(
+            kind="vulkan", version=UNKNOWN_VULKAN, names=(UNKNOWN_VULKAN,), provider="elsewhere", place=place
+        )
 
 
 def rootfs_options(kind: str, platform: str) -> Iterator[ToolkitOption]:

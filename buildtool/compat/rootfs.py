@@ -11,7 +11,7 @@ import msgspec
 from buildtool.compat.tables import Row, decode_table
 from buildtool.probe.model import Host, HostCompiler
 
-PROGRAMS = ("mmdebstrap", "bwrap")  # what makes one, and what enters it
+MAKER, ENTRANCE = "mmdebstrap", "bwrap"  # what makes one, and what enters it
 
 
 class RootfsRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,16 +27,18 @@ class RootfsRow(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prefer: tuple[str, ...] = ()
     packages: tuple[str, ...]
     leave_out: tuple[str, ...] = ()
-    gcc: int
-    glibc: str
+    gcc: int = 0
+    glibc: str = ""
     llvm: str = ""
     kernels: tuple[str, ...] = ()
     download: int
     unpacked: int
 
     @property
-    def compiler(self) -> HostCompiler:
-        """The host compiler inside, at its path there."""
+    def compiler(self) -> HostCompiler | None:
+        """The host compiler inside, at its path there; None when the machine's own compiler uses the toolkit."""
+        if not self.gcc:
+            return None
         return HostCompiler(
             family="gcc", version=str(self.gcc), cxx=f"/usr/bin/g++-{self.gcc}", cc=f"/usr/bin/gcc-{self.gcc}"
         )
@@ -75,7 +77,8 @@ def rootfs_for(kind: str, platform: str) -> tuple[RootfsRow, ...]:
     return tuple(row for row in rootfs_rows() if row.kind == kind and row.platform == platform)
 
 
-def missing_programs(host: Host) -> tuple[str, ...]:
-    """Return which programs a machine lacks to make and enter a root filesystem."""
+def missing_programs(host: Host, kind: str) -> tuple[str, ...]:
+    """Return which programs a machine lacks to make a root filesystem with a toolkit of `kind`, and to enter it."""
     present = {tool.name for tool in host.tools}
-    return tuple(name for name in PROGRAMS if name not in present)
+    entered = any(row.gcc for row in rootfs_rows() if row.kind == kind)
+    return tuple(name for name in (MAKER, *([ENTRANCE] if entered else [])) if name not in present)

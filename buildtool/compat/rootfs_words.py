@@ -13,12 +13,13 @@ PACKAGES = {"mmdebstrap": "mmdebstrap", "bwrap": "bubblewrap"}
 
 def rootfs_words(case: Case) -> tuple[str, ...]:
     """Say which toolkits gpubuild would make itself, if its two programs were installed; () when that is no help."""
-    missing = [PACKAGES[name] for name in missing_programs(case.host)]
+    missing = [PACKAGES[name] for name in missing_programs(case.host, case.backend)]
     wish = case.toolkit
+    targets = case.targets if case.backend != "vulkan" else ()
     fitting = [
         option.version
         for option in rootfs_options(case.backend, case.platform)
-        if all(serves(option, target) for target in case.targets) and (wish is None or wish.admits(*option.names))
+        if all(serves(option, target) for target in targets) and (wish is None or wish.admits(*option.names))
     ]
     if not missing or not fitting:
         return ()

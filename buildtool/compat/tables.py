@@ -127,11 +127,15 @@ class Place(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PackageNames(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What installs the tools a build needs, on one family of distributions."""
+    """What installs the tools a build needs, on one family of distributions.
+
+    `vulkan_since` names the first release of a distribution whose Vulkan packages are new enough for today's sources.
+    """
 
     os: tuple[str, ...]
     cxx: str
     vulkan: str
+    vulkan_since: dict[str, Version] = {}
 
 
 class CompilerPackages(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):

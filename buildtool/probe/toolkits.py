@@ -19,6 +19,7 @@ CUDA_MARKS = (("bin", "nvcc.profile"), ("include", "cuda_runtime.h"))
 HEADERS: dict[str, dict[str, tuple[str, ...]]] = {
     "cuda": {"cuBLAS": ("cublas_v2.h",)},
     "rocm": {"hipBLAS": ("hipblas", "hipblas.h"), "rocBLAS": ("rocblas", "rocblas.h")},
+    "vulkan": {"Vulkan-Headers": ("vulkan", "vulkan.hpp"), "SPIRV-Headers": ("spirv", "unified1", "spirv.hpp")},
 }
 ROCM_VARIABLES = ("ROCM_PATH", "ROCM_HOME", "HIP_PATH")
 
@@ -163,9 +164,8 @@ def vulkan_toolkits(machine: Machine) -> tuple[ToolkitInstall, ...]:
         folder = "Bin" if machine.system == "windows" else "bin"
         compiler = _existing(machine, join(machine, root, folder, program_name(machine, "glslc")))
         if compiler is not None or header is not None:
-            found.append(
-                ToolkitInstall(kind="vulkan", version=parse_vulkan_header(header or ""), path=root, compiler=compiler)
-            )
+            version, lacks = parse_vulkan_header(header or ""), _lacks(machine, "vulkan", root)
+            found.append(ToolkitInstall(kind="vulkan", version=version, path=root, compiler=compiler, lacks=lacks))
     return tuple(found)
 
 

@@ -173,7 +173,7 @@ def install(
 
     Args:
         spec: such as ``cuda==13.0.*``.
-        compiler: the host compiler it will work with; a root filesystem has its own.
+        compiler: the host compiler it will work with; most root filesystems have their own.
         progress: told about downloads, unpacking and waiting.
         store: where to (default: the user's store).
         mirror: where Debian packages come from (default: apt's configuration).
@@ -184,20 +184,26 @@ def install(
     store = store or Store()
     chosen = choose(spec, platform_name())
     if isinstance(chosen, RootfsRow):
-        inside = chosen.compiler
-        compiler = PlanCompiler(
-            family=inside.family, version=inside.version, cxx=inside.cxx, cc=inside.cc or inside.cxx
-        )
+        compiler = _inside(chosen) or compiler
+        assert compiler is not None  # noqa: S101 - as below
         rootfs = plan_rootfs(chosen)
         toolkit = PlanToolkit(kind=chosen.kind, version=chosen.version, provider="rootfs", rootfs=rootfs)
         require_usable(toolkit)
         exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
         toolchain = acquire(exact, compiler, progress=progress, store=store, mirror=mirror)
         return show(make.entry_key(exact), store), toolchain
-    assert compiler is not None  # noqa: S101 - only a root filesystem has its own
+    assert compiler is not None  # noqa: S101 - only a root filesystem can have its own
     toolkit = PlanToolkit(kind="cuda", version=chosen.version, provider="pypi", pins=chosen.pins)
     toolchain = acquire(toolkit, compiler, progress=progress, store=store)
     return show(f"{cuda_wheels.KIND}-{cuda_wheels.entry_key(chosen.version, chosen.pins)}", store), toolchain
+
+
+def _inside(row: RootfsRow) -> PlanCompiler | None:
+    """Return the compiler of a root filesystem that has one."""
+    inside = row.compiler
+    if inside is None:
+        return None
+    return PlanCompiler(family=inside.family, version=inside.version, cxx=inside.cxx, cc=inside.cc or inside.cxx)
 
 
 def _describe(entry: Entry) -> InstalledToolkit:

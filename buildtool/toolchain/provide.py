@@ -46,7 +46,7 @@ def acquire(
         IncompatibleError: the toolkit is of a kind that cannot be fetched.
         NetworkError, IntegrityError, StorageError: see `buildtool.toolchain.cuda_wheels.assemble`.
     """
-    if toolkit is not None and toolkit.provider == "rootfs":
+    if toolkit is not None and toolkit.provider == "rootfs" and toolkit.kind != "vulkan":
         return _inside(toolkit, compiler, store or Store(), progress, mirror)
     for program in (compiler.cxx, compiler.cc):
         if shutil.which(program) is None:
@@ -64,7 +64,7 @@ def acquire(
             cmake=cmake_path(),
             ninja=ninja_path(),
         )
-    root, more, env = _toolkit(toolkit, compiler, store or Store(), progress)
+    root, more, env = _toolkit(toolkit, compiler, store or Store(), progress, mirror)
     return Toolchain(
         kind=toolkit.kind,
         version=toolkit.version,
@@ -111,9 +111,9 @@ def require_usable(toolkit: PlanToolkit | None) -> None:
     """Make sure that this machine can use a toolkit, before anything is fetched for it.
 
     Raises:
-        MissingToolError: it is a root filesystem, and this machine cannot enter one.
+        MissingToolError: it is a root filesystem with compilers inside, and this machine cannot enter one.
     """
-    if toolkit is not None and toolkit.rootfs is not None:
+    if toolkit is not None and toolkit.rootfs is not None and toolkit.kind != "vulkan":
         from buildtool.toolchain.sandbox import require_namespaces
 
         require_namespaces()
@@ -147,8 +147,12 @@ def _inside(
 
 
 def _toolkit(
-    toolkit: PlanToolkit, compiler: PlanCompiler, store: Store, progress: Progress | None
+    toolkit: PlanToolkit, compiler: PlanCompiler, store: Store, progress: Progress | None, mirror: Mirror | None
 ) -> tuple[Path, dict[str, str], dict[str, str]]:
+    # ggml builds its shader generator as a project of its own, which knows nothing of CMAKE_CXX_COMPILER.
+    generator = {"CC": compiler.cc, "CXX": compiler.cxx}
+    if toolkit.provider == "rootfs":
+        return *_beside(toolkit, store, progress, mirror), generator
     if toolkit.provider == "pypi":
         if toolkit.kind != "cuda" or not toolkit.pins:
             what = f"{toolkit.kind} {toolkit.version} cannot be fetched from a package registry."
@@ -165,7 +169,20 @@ def _toolkit(
         return root, _cuda_options(root, compiler), {}
     if toolkit.kind == "rocm":
         return root, *rocm_toolchain(root, toolkit.version)
-    return root, *vulkan_toolchain(root)
+    options, env = vulkan_toolchain(root)
+    return root, options, env | generator
+
+
+def _beside(
+    toolkit: PlanToolkit, store: Store, progress: Progress | None, mirror: Mirror | None
+) -> tuple[Path, dict[str, str]]:
+    """Return root and CMake options of a Vulkan SDK whose tree is used, but not entered."""
+    from buildtool.toolchain.rootfs.layout import vulkan_parts
+    from buildtool.toolchain.rootfs.make import ensure
+
+    exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
+    tree = ensure(exact, store=store, progress=progress, mirror=mirror).path
+    return tree / "usr", vulkan_parts(tree)
 
 
 def _cuda_options(root: Path, compiler: PlanCompiler) -> dict[str, str]:

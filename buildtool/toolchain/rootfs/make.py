@@ -23,6 +23,7 @@ from buildtool.store.entries import Entry, Filled, Store
 from buildtool.store.paths import cache_root
 from buildtool.store.progress import Progress, Silent
 from buildtool.store.storage import delete_tree, require_space, storage_errors
+from buildtool.toolchain.rootfs.layout import add_shader_compiler
 from buildtool.toolchain.rootfs.record import KEPT, record
 from buildtool.toolchain.rootfs.resolve import Resolved, explain, resolve
 from buildtool.toolchain.rootfs.suite import Mirror, find_mirror
@@ -86,6 +87,8 @@ def ensure(
             _check_hashes(debs, toolkit.pins)
             record(content, debs, toolkit.pins)
             _tidy(content)
+            if toolkit.kind == "vulkan":
+                add_shader_compiler(content)
         delete_tree(debs)
         wanted = {name.partition("/")[0] for name in rootfs.packages}
         return Filled(

@@ -163,3 +163,19 @@ def test_the_failure_reader_stops_at_the_next_step() -> None:
     assert failure is not None
     assert "noise" not in failure.lines
     assert io.StringIO("\n".join(failure.lines)).read().count("error") == 2
+
+
+def test_a_project_that_looks_for_new_files_at_every_build_still_tells_its_steps(tmp_path: Path) -> None:
+    """As CMake writes it for CONFIGURE_DEPENDS: the build file hangs on a step that is never done."""
+    write_build(tmp_path)
+    build_file = tmp_path / "build.ninja"
+    build_file.write_text(
+        build_file.read_text()
+        + "rule glob\n  command = true\n  description = Re-checking globbed directories...\n  restat = 1\n"
+        "rule again\n  command = true\n  description = Re-running CMake...\n  generator = 1\n"
+        "build always: phony\nbuild globs: glob always\nbuild build.ninja: again | globs\n"
+    )
+    steps = pending(NINJA, tmp_path, ("c.o",), Door(env={}))
+    assert [step for step in steps if step.startswith("Building")] == [
+        f"Building C object {name}" for name in ("a.o", "b.o", "c.o")
+    ]

@@ -14,7 +14,7 @@ from buildtool.compat.refusal import InstallFirstError
 from buildtool.compat.rootfs import rootfs_row, rootfs_rows
 from buildtool.compat.tables import cuda_toolkits
 from buildtool.errors import GpubuildError, IncompatibleError
-from buildtool.probe.model import Host, Libc, Tool
+from buildtool.probe.model import Host, Libc, Tool, ToolkitInstall
 
 TOOLS = tuple(Tool(name=name, version=None, path=f"/usr/bin/{name}") for name in ("mmdebstrap", "bwrap"))
 
@@ -141,10 +141,60 @@ def test_every_row_holds_together() -> None:
         assert row.version in row.name
         assert row.suites[-1] in row.name
         assert bool(row.prefer) == (len(row.suites) > 1)
-        assert {"dash", "ccache"} <= set(row.packages)
+        assert "dash" in row.packages
         assert 0 < row.download < row.unpacked
+        if row.kind == "vulkan":
+            assert row.compiler is None
+            assert "ccache" not in row.packages, "nothing compiles inside"
+            continue
+        assert "ccache" in row.packages
         if row.kind == "cuda":
             assert limits[row.version][0] <= row.gcc <= limits[row.version][1]
             assert f"g++-{row.gcc}" in row.packages
         else:
             assert row.llvm
+
+
+MAKER = TOOLS[:1]
+
+
+def vulkan(version: str | None, *lacks: str) -> ToolkitInstall:
+    return ToolkitInstall(kind="vulkan", version=version, path="/usr", compiler="/usr/bin/glslc", lacks=lacks)
+
+
+def test_vulkan_needs_no_entrance_and_uses_this_machines_compiler() -> None:
+    found = plan(debian(tools=MAKER), backend="vulkan")
+    assert origin(found) == "vulkan-1.4.309-trixie"
+    assert found.host_compiler.cxx == "/usr/bin/g++-12"
+    assert found.launchers == ("sccache", "ccache")
+    (decision,) = [one for one in found.decisions if one.rule == "toolkit-rootfs"]
+    assert "this machine's own C++ compiler" in decision.reason
+    newer = plan(debian(tools=MAKER), backend="vulkan", toolkit="vulkan>=1.4.310")
+    assert origin(newer) == "vulkan-1.4.363-sid"
+
+
+@pytest.mark.parametrize(
+    ("installed", "where"),
+    [
+        (vulkan("1.3.239"), "vulkan-1.4.309-trixie"),
+        (vulkan("1.4.309", "SPIRV-Headers"), "vulkan-1.4.309-trixie"),
+        (vulkan("1.3.275"), "system"),
+        (vulkan(None), "system"),
+    ],
+)
+def test_an_installed_vulkan_is_used_when_it_is_new_enough_and_whole(installed: ToolkitInstall, where: str) -> None:
+    assert origin(plan(debian(tools=MAKER, toolkits=(installed,)), backend="vulkan")) == where
+
+
+def test_an_old_vulkan_still_builds_an_old_source() -> None:
+    found = plan(debian(toolkits=(vulkan("1.3.239"),)), backend="vulkan")
+    assert origin(found) == "system"
+    assert found.source.name == "llama-cpp-python-0.3.16"
+
+
+@pytest.mark.parametrize(("version", "command"), [("12", "mmdebstrap"), ("13", "libvulkan-dev")])
+def test_where_vulkan_is_missing_the_step_that_helps_is_named(version: str, command: str) -> None:
+    with pytest.raises(InstallFirstError) as caught:
+        plan(debian(version), backend="vulkan")
+    assert command in caught.value.hint
+    assert any("gpubuild makes Vulkan 1.4.309" in line for line in caught.value.details)

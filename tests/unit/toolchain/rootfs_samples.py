@@ -56,7 +56,12 @@ cp "$(dirname "$0")"/debs/* "$tree/var/cache/apt/archives/"
 if test -e "$(dirname "$0")/bootstrap-fails"; then cat "$(dirname "$0")/bootstrap-fails"; exit 25; fi
 echo "I: extracting archives..."
 mkdir -p "$tree/etc" "$tree/dev" "$tree/usr/lib/llvm-21/bin"
-for name in g++-16 gcc-16 ccache g++-11 gcc-11 nvcc; do echo "$name" > "$tree/usr/bin/$name"; done
+for name in g++-16 gcc-16 ccache g++-11 gcc-11 nvcc glslc; do echo "$name" > "$tree/usr/bin/$name"; done
+mkdir -p "$tree/usr/include/vulkan" "$tree/usr/share/cmake/SPIRV-Headers" "$tree/usr/lib/x86_64-linux-gnu"
+touch "$tree/usr/include/vulkan/vulkan.hpp" "$tree/usr/share/cmake/SPIRV-Headers/SPIRV-HeadersConfig.cmake"
+touch "$tree/usr/lib/x86_64-linux-gnu/libvulkan.so"
+printf '#!/bin/sh\nprintf "%%s\\n" "$@"\n' > "$tree/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+chmod 755 "$tree/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
 echo clang > "$tree/usr/lib/llvm-21/bin/clang++"
 echo "I: success in 0.1 seconds"
 """
@@ -119,9 +124,14 @@ class Debian:
 
 def rocm() -> PlanToolkit:
     """Return ROCm of sid as a plan names it, its packages still open."""
-    row = rootfs_row("rocm-7.0-sid")
+    return made_of("rocm-7.0-sid")
+
+
+def made_of(name: str) -> PlanToolkit:
+    """Return the toolkit of a row as a plan names it, its packages still open."""
+    row = rootfs_row(name)
     assert row is not None
-    return PlanToolkit(kind="rocm", version=row.version, provider="rootfs", rootfs=plan_rootfs(row))
+    return PlanToolkit(kind=row.kind, version=row.version, provider="rootfs", rootfs=plan_rootfs(row))
 
 
 def compiler() -> PlanCompiler:

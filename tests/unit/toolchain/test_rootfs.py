@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,10 +10,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rootfs_samples import NO_NAMESPACES, PACKAGES, Debian, compiler, rocm
+from rootfs_samples import NO_NAMESPACES, PACKAGES, Debian, compiler, made_of, rocm
 
 from buildtool.cli.main import main
-from buildtool.compat.model import Pin
+from buildtool.compat.model import Pin, PlanCompiler
 from buildtool.errors import (
     GpubuildError,
     IntegrityError,
@@ -24,6 +25,7 @@ from buildtool.errors import (
 )
 from buildtool.store import storage
 from buildtool.toolchain import Toolchain, acquire, install, installed, pinned, remove, show
+from buildtool.toolchain.rootfs.layout import vulkan_parts
 from buildtool.toolchain.rootfs.record import owners, packages
 from buildtool.toolchain.rootfs.resolve import parse_uris
 from buildtool.toolchain.rootfs.suite import find_mirror
@@ -359,3 +361,40 @@ def test_a_tree_knows_its_packages_and_keeps_their_licences(debian: Debian) -> N
     file = tree / "usr/bin/nvcc"
     assert owners(tree, [file]) == {}, "no package brought it"
     assert "--dpkgopt=path-include=/usr/share/doc/*/copyright" in debian.asked("mmdebstrap")[0]
+
+
+def test_vulkans_tree_is_used_from_outside_with_the_machines_compiler(debian: Debian) -> None:
+    debian.say("bwrap-fails", NO_NAMESPACES)
+    host = PlanCompiler(family="gcc", version="12.2.0", cxx="/bin/sh", cc="/bin/cat")
+    toolchain = acquire(made_of("vulkan-1.4.309-trixie"), host)
+    assert (toolchain.kind, toolchain.provider, toolchain.sandbox) == ("vulkan", "rootfs", None)
+    assert (toolchain.cmake_options["CMAKE_CXX_COMPILER"], toolchain.env["CXX"]) == ("/bin/sh", "/bin/sh")
+    assert toolchain.root is not None
+    usr = Path(toolchain.root)
+    assert toolchain.cmake_options["Vulkan_INCLUDE_DIR"] == str(usr / "include")
+    assert Path(toolchain.cmake_options["SPIRV-Headers_DIR"], "SPIRV-HeadersConfig.cmake").is_file()
+    glslc = toolchain.cmake_options["Vulkan_GLSLC_EXECUTABLE"]
+    said = subprocess.run([glslc, "-o", "a b", "$x"], capture_output=True, text=True, check=True).stdout.splitlines()
+    # The imitation of the tree's loader prints what it is given: the tree's own libraries and program.
+    assert said[0] == "--library-path"
+    assert [Path(one).resolve() for one in said[1:3]] == [usr / "lib/x86_64-linux-gnu", usr / "bin/glslc"]
+    assert said[3:] == ["-o", "a b", "$x"]
+
+
+@pytest.mark.parametrize(
+    "name", ["usr/bin/glslc", "usr/include/vulkan/vulkan.hpp", "usr/lib/x86_64-linux-gnu/libvulkan.so"]
+)
+def test_a_vulkan_tree_without_a_part_is_told(name: str, tmp_path: Path) -> None:
+    for part in PARTS:
+        (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / part).touch()
+    assert vulkan_parts(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(IntegrityError):
+        vulkan_parts(tmp_path)
+
+
+PARTS = (
+    "usr/bin/glslc", "usr/local/bin/glslc", "usr/include/vulkan/vulkan.hpp", "usr/lib/x86_64-linux-gnu/libvulkan.so",
+    "usr/share/cmake/SPIRV-Headers/SPIRV-HeadersConfig.cmake",
+)  # fmt: skip

@@ -151,7 +151,8 @@ def test_vulkan_finds_its_shader_compiler(tmp_path: Path) -> None:
     glslc = program(tmp_path / "bin/glslc", script(""))
     made = acquire(system(tmp_path, "vulkan", "1.3"), compiler(tmp_path))
     assert made.cmake_options["Vulkan_GLSLC_EXECUTABLE"] == str(glslc)
-    assert made.env == {"VULKAN_SDK": str(tmp_path)}
+    host = compiler(tmp_path)
+    assert made.env == {"VULKAN_SDK": str(tmp_path), "CC": host.cc, "CXX": host.cxx}, "its generator asks for these"
 
 
 def test_what_cannot_be_fetched_is_refused(tmp_path: Path) -> None:
@@ -233,6 +234,8 @@ def test_the_newest_fitting_set_is_chosen() -> None:
         ("rocm==7.*", "rocm-7.0-sid"),
         ("rocm==7.2.*", "rocm-7.2-experimental"),
         ("rocm-7.2-experimental", "rocm-7.2-experimental"),
+        ("vulkan", "vulkan-1.4.309-trixie"),
+        ("vulkan==1.4.363", "vulkan-1.4.363-sid"),
     ],
 )
 def test_what_no_registry_has_becomes_a_root_filesystem(spec: str, name: str) -> None:
@@ -250,7 +253,7 @@ def cuda_sets_for(platform: str) -> list[object]:
     [
         ("cuda==9.*", IncompatibleError, "12.4, 11.8"),
         ("rocm==5.*", IncompatibleError, "On offer: 7.2, 7.0"),
-        ("vulkan", IncompatibleError, "Install the toolkit itself"),
+        ("vulkan==1.2", IncompatibleError, "On offer: 1.4.363, 1.4.309"),
         ("cdua", UnknownNameError, "Did you mean cuda?"),
         ("cuda=13", InvalidInputError, "cuda==13.0"),
         ("", InvalidInputError, "cuda==13.0"),

@@ -1,0 +1,9 @@
+"""The machines of the engine's tests, for plans to write scripts of."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "compat"))
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Builds llama.cpp's cpu backend on linux-x86_64.
+# Source llama-cpp-python-0.3.36, portable profile.
+# Written by gpubuild VERSION of plan DIGEST.
+#
+# Everything happens below the current folder, in gpubuild-work (or where GPUBUILD_WORK says); nothing needs
+# an administrator. Review it, run it; a second run goes on where the first one stopped.
+set -euo pipefail
+
+die() { printf '%s\n' "$*" >&2; exit 1; }
+step() { printf '\n== %s\n' "$*"; }
+
+work=gpubuild-work
+if [ -n "${GPUBUILD_WORK:-}" ]; then work=${GPUBUILD_WORK}; fi
+mkdir -p "${work}"
+work=$(cd "${work}" && pwd)
+python=python3
+if [ -n "${PYTHON:-}" ]; then python=${PYTHON}; fi
+jobs=$(nproc)
+if [ -n "${JOBS:-}" ]; then jobs=${JOBS}; fi
+source="${work}/source"
+recipe="${work}/recipe"
+build="${work}/build-cpu"
+install="${work}/install/gpubuild_llama/lib"
+mkdir -p "${work}/downloads"
+mkdir -p "${recipe}"
+mkdir -p "${build}"
+unset CC CFLAGS CMAKE_BUILD_TYPE CMAKE_CUDA_COMPILER_LAUNCHER CMAKE_CXX_COMPILER_LAUNCHER CMAKE_C_COMPILER_LAUNCHER CMAKE_GENERATOR CMAKE_PREFIX_PATH CMAKE_TOOLCHAIN_FILE CPATH CPLUS_INCLUDE_PATH CPPFLAGS CUDAARCHS CUDACXX CUDAFLAGS CUDAHOSTCXX CXX CXXFLAGS C_INCLUDE_PATH DESTDIR GLSLC HIPCXX HIPFLAGS LDFLAGS LD_PRELOAD LIBRARY_PATH NVCC_APPEND_FLAGS NVCC_CCBIN NVCC_PREPEND_FLAGS VERBOSE
+export GIT_CEILING_DIRECTORIES="${work}"
+
+step "CMake and Ninja, as gpubuild itself requires them"
+command -v "${python}" > /dev/null || die "${python} is missing. Install Python 3 with pip."
+tools="${work}/tools"
+if [ ! -e "${tools}" ]; then
+    "${python}" -m pip install --quiet --target "${tools}" 'cmake' "ninja"
+fi
+cmake="${tools}/cmake/data/bin/cmake"
+ninja=
+for candidate in "${tools}/ninja/data/bin/ninja" "${tools}/bin/ninja"; do
+    if [ -z "${ninja}" ] && [ -e "${candidate}" ]; then ninja=${candidate}; fi
+done
+[ -n "${ninja}" ] || die "Ninja is missing."
+
+step "Source: llama-cpp-python-0.3.36"
+cat > "${work}/source.txt" <<'GPUBUILD_END'
+llama-cpp-python==0.3.36 --hash=sha256:832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
+GPUBUILD_END
+if [ ! -e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" ]; then
+    "${python}" -m pip download --quiet --no-deps --require-hashes --no-binary llama-cpp-python --dest \
+        "${work}/downloads" -r "${work}/source.txt"
+fi
+printf '%s  %s\n' 832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" | sha256sum --check --quiet --strict -
+mkdir -p "${work}/whole.new"
+if [ ! -e "${work}/whole" ]; then
+    tar -x -f "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" -C "${work}/whole.new" \
+        "--strip-components=1"
+fi
+if [ ! -e "${work}/whole" ]; then
+    mv "${work}/whole.new" "${work}/whole"
+fi
+source="${work}/whole/vendor/llama.cpp"
+
+step "What gpubuild adds to the project: install rules, put in by CMake itself"
+cat > "${recipe}/gpubuild-backends.cpp" <<'GPUBUILD_END'
+<the content of gpubuild-backends.cpp>
+GPUBUILD_END
+cat > "${recipe}/gpubuild.cmake" <<'GPUBUILD_END'
+<the content of gpubuild.cmake>
+GPUBUILD_END
+command -v /usr/bin/g++-12 > /dev/null || die "/usr/bin/g++-12 is missing. Install the C++ compiler that was planned, or plan again."
+cc=/usr/bin/gcc-12
+
+step Configure
+"${cmake}" -G Ninja -S "${source}" -B "${build}" \
+    "-DBUILD_SHARED_LIBS=ON" \
+    "-DCMAKE_BUILD_TYPE=Release" \
+    "-DCMAKE_CXX_COMPILER=/usr/bin/g++-12" \
+    "-DCMAKE_C_COMPILER=/usr/bin/gcc-12" \
+    "-DCMAKE_MAKE_PROGRAM=${ninja}" \
+    "-DCMAKE_PROJECT_TOP_LEVEL_INCLUDES=${recipe}/gpubuild.cmake" \
+    "-DGGML_BACKEND_DL=ON" \
+    "-DGGML_CCACHE=OFF" \
+    "-DGGML_CPU_ALL_VARIANTS=ON" \
+    "-DGGML_NATIVE=OFF" \
+    "-DGGML_OPENMP=OFF" \
+    "-DGGML_RPC=OFF" \
+    "-DGPUBUILD_BACKEND=" \
+    '-DGPUBUILD_BACKEND_RPATH=$ORIGIN:$ORIGIN/../../gpubuild_llama/lib' \
+    "-DGPUBUILD_PROGRAMS=llama-server;llama-cli;llama-bench;llama-quantize;test-backend-ops" \
+    "-DGPUBUILD_SLOW_FIRST=..." \
+    "-DLLAMA_BUILD_APP=OFF" \
+    "-DLLAMA_BUILD_EXAMPLES=OFF" \
+    "-DLLAMA_BUILD_SERVER=ON" \
+    "-DLLAMA_BUILD_TESTS=ON" \
+    "-DLLAMA_BUILD_TOOLS=ON" \
+    "-DLLAMA_BUILD_UI=OFF" \
+    "-DLLAMA_OPENSSL=OFF" \
+    "-DLLAMA_USE_PREBUILT_UI=OFF"
+
+step Build
+"${ninja}" -C "${build}" -j "${jobs}" gpubuild_runtime
+
+step "Install, side by side: ggml looks for its backends beside the program"
+"${cmake}" --install "${build}" --component gpubuild_runtime --prefix "${install}"
+printf '%s\n' "Ready in ${install}: llama-server, llama-cli, llama-bench, test-backend-ops."

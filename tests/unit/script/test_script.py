@@ -1,0 +1,164 @@
+"""A plan as a script says what gpubuild itself would do, and every word arrives as it was."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from script_samples import GOLDEN, golden_text, samples
+from tree_sitter import Language, Node, Parser
+
+from buildtool.compat.model import Plan
+from buildtool.errors import InvalidInputError, UnknownNameError
+from buildtool.script import bash, patch_text, powershell, script_text
+from buildtool.script.model import var
+from buildtool.source.model import SourceTree
+
+SAMPLES = samples()
+ANY_TEXT = st.text(st.characters(exclude_characters="\0\r", exclude_categories=("Cs", "Co")), max_size=30)
+
+
+def powershell_tree(text: str) -> Node:
+    import tree_sitter_powershell
+
+    return Parser(Language(tree_sitter_powershell.language())).parse(text.encode()).root_node
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_script_is_as_it_was_reviewed(name: str) -> None:
+    """After a change that is meant: python tests/unit/script/script_samples.py, and read the difference."""
+    assert golden_text(*SAMPLES[name]) == (GOLDEN / name).read_text("utf-8")
+
+
+def test_no_reviewed_script_is_left_behind() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == set(SAMPLES)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.endswith(".sh")])
+def test_bash_reads_it(name: str) -> None:
+    text = script_text(SAMPLES[name][0], "bash", SAMPLES[name][1])
+    done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.endswith(".ps1")])
+def test_a_powershell_grammar_reads_it(name: str) -> None:
+    text = script_text(SAMPLES[name][0], "powershell", SAMPLES[name][1])
+    assert not powershell_tree(text).has_error
+    assert text.isascii(), "Windows PowerShell reads a file without a mark in the machine's own encoding"
+    assert "Nobody has run this on Windows yet" in text
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_cmake_is_told_everything_the_plan_says_and_nothing_of_this_machine(name: str) -> None:
+    found, patch = SAMPLES[name]
+    text = script_text(found, "auto", patch)
+    for option, value in found.cmake_options.items():
+        assert f"-D{option}={value}" in text
+    assert str(Path.cwd()) not in text
+    assert str(Path.home()) + "/" not in text
+    assert not re.search("[\ue000\ue001]", text), "every variable has become the shell's"
+    for pin in found.toolkit.pins if found.toolkit is not None else ():
+        assert pin.sha256 in text
+    assert found.digest() in text
+
+
+@given(st.lists(ANY_TEXT, min_size=1, max_size=20))
+def test_every_word_reaches_a_program_of_bash_as_it_was(words: list[str]) -> None:
+    lines = [
+        "value='a \"b\" $c'",
+        "printf '%s\\0' " + " ".join(bash.word(f"{one}{var('value')}{one}") for one in words),
+    ]
+    lines.append("printf '%s\\0' " + " ".join(map(bash.word, words)))
+    done = subprocess.run(["bash"], input="\n".join(lines).encode(), capture_output=True, check=True)
+    expected = [f'{one}a "b" $c{one}' for one in words] + words
+    assert done.stdout.decode().split("\0")[:-1] == expected
+
+
+@given(ANY_TEXT)
+def test_every_word_is_one_string_of_powershell(word: str) -> None:
+    if '"' in word:
+        with pytest.raises(InvalidInputError):
+            powershell.word(word)
+        return
+    literal = powershell.word(word)
+    assert (literal[0], literal[-1]) == ("'", "'")
+    assert re.sub("(['\\u2018\\u2019\\u201a\\u201b])\\1", r"\1", literal[1:-1]) == word
+    mixed = powershell.word(f"{word}{var('value')}{word}")
+    assert (mixed[0], mixed[-1]) == ('"', '"')
+    plain = re.sub(r"`(.)", r"\1", mixed[1:-1], flags=re.DOTALL) if "`" in mixed else mixed[1:-1]
+    if "`" not in word:
+        assert plain == f"{word}${{value}}{word}"
+
+
+def test_a_here_document_holds_any_content(tmp_path: Path) -> None:
+    from buildtool.script.model import Script, Write
+
+    content = "a $b `c` \\ 'd' \"e\"\nGPUBUILD_END\n'@\nlast\n"
+    script = Script(head=("x",), steps=(Write(str(tmp_path / "file"), content),))
+    subprocess.run(["bash"], input=bash.render(script), text=True, check=True)
+    assert (tmp_path / "file").read_text() == content
+    with pytest.raises(InvalidInputError):
+        powershell.render(script)
+
+
+def linux() -> Plan:
+    return SAMPLES["cpu.sh"][0]
+
+
+def test_a_shell_that_builds_nothing_there_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="linux-x86_64") as caught:
+        script_text(linux(), "powershell")
+    assert "--print-script bash" in caught.value.hint
+    with pytest.raises(UnknownNameError):
+        script_text(linux(), "fish")
+    with pytest.raises(InvalidInputError, match="macos"):
+        script_text(msgspec.structs.replace(linux(), platform="macos-aarch64"))
+
+
+def test_what_a_plan_leaves_open_is_refused() -> None:
+    archive = msgspec.structs.replace(linux().source, kind="archive", pin=None, url="https://host.example/a.tar.gz")
+    with pytest.raises(InvalidInputError, match="no sha256"):
+        script_text(msgspec.structs.replace(linux(), source=archive))
+    rocm = SAMPLES["rocm-rootfs-patched.sh"][0]
+    assert rocm.toolkit is not None
+    with pytest.raises(InvalidInputError, match="not fixed"):
+        script_text(msgspec.structs.replace(rocm, toolkit=msgspec.structs.replace(rocm.toolkit, pins=())), "auto", "x")
+    with pytest.raises(InvalidInputError, match="patches"):
+        script_text(rocm)
+    local = msgspec.structs.replace(rocm.source, kind="local", pin=None, url="/home/me/llama.cpp")
+    with pytest.raises(InvalidInputError, match="tree of yours"):
+        script_text(msgspec.structs.replace(rocm, source=local), "auto", "x")
+
+
+def test_a_patch_makes_the_patched_tree_of_the_source(tmp_path: Path) -> None:
+    for name, words in (("before", "old"), ("after", "new")):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        (tmp_path / name / "sub" / "file.h").write_text(f"one\n{words}\nthree\n")
+        (tmp_path / name / "same").write_bytes(b"\xff\x00")
+    before, after = (SourceTree(path=str(tmp_path / name), digest=name) for name in ("before", "after"))
+    assert patch_text(before, before) == ""
+    (tmp_path / "patch").write_text(patch_text(before, after))
+    subprocess.run(["git", "apply", str(tmp_path / "patch")], cwd=before.path, check=True)
+    assert (tmp_path / "before/sub/file.h").read_text() == "one\nnew\nthree\n"
+
+
+def test_the_hip_sdk_compiles_everything_on_windows_and_no_visual_c_is_asked_for() -> None:
+    text = script_text(SAMPLES["rocm-hip-sdk.ps1"][0])
+    assert '"-DCMAKE_CXX_COMPILER=${toolkit}/bin/clang++.exe"' in text
+    assert "'-DGPU_TARGETS=gfx1032;gfx1103'" in text
+    assert "$env:HIP_PATH" in text
+    assert "cl.exe" not in text
+    assert "CMAKE_HIP_COMPILER" not in text, "CMake has no HIP language on Windows"
+
+
+def test_a_root_filesystem_is_entered_for_compiling_and_left_for_installing() -> None:
+    text = script_text(*SAMPLES["rocm-rootfs-patched.sh"][:1], "bash", "x\n")
+    assert 'inside "${cmake}" -G Ninja' in text
+    assert 'inside "${ninja}" -C "${build}"' in text
+    assert '\n"${cmake}" --install' in text
