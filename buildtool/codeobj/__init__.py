@@ -7,6 +7,7 @@ host, whatever system the binary is for. `thin` and `retarget` write new files, 
 
 from __future__ import annotations
 
+from buildtool.codeobj.compress import compress, understands
 from buildtool.codeobj.model import FileReport, FileVerdict, Image, Inspection, Problem, Verdict
 from buildtool.codeobj.reader import inspect, natural, targets_of
 from buildtool.codeobj.retarget import restore, retarget, verify
@@ -20,6 +21,7 @@ __all__ = [
     "Inspection",
     "Problem",
     "Verdict",
+    "compress",
     "inspect",
     "judge",
     "judge_file",
@@ -28,6 +30,7 @@ __all__ = [
     "retarget",
     "targets_of",
     "thin",
+    "understands",
     "verify",
     "will_run",
 ]

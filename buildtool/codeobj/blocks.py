@@ -13,6 +13,7 @@ from buildtool.codeobj.view import DamagedError, View, read
 
 PAGE = 4096
 FATBIN_UNIT = 16
+PACKED_UNIT = 16  # a compressed bundle is unpacked before anything in it is used
 MAX_KEPT = 4 << 30
 
 
@@ -67,6 +68,27 @@ def thinned(view: View, images: list[Image], keep: Keep) -> Block:
     makers = {"fatbin": _fatbin, "offload-bundle": _bundle, "ccob": _ccob}
     maker = makers.get(first.container)
     return unchanged(start, size, len(images)) if maker is None else maker(view, start, size, kept)
+
+
+def packed(view: View, images: list[Image]) -> Block:
+    """Return what a plain offload bundle becomes when it is compressed; any other container stays as it is.
+
+    Raises:
+        DamagedError: it is too large for the compressed form.
+    """
+    first = images[0]
+    start, size = first.container_offset, first.container_bytes or 0
+    if first.container != "offload-bundle":
+        return unchanged(start, size, len(images))
+
+    def contents() -> Iterator[bytes]:
+        for done in range(0, size, repack.PIECE):
+            yield read(view, start + done, min(repack.PIECE, size - done))
+
+    data = repack.fresh(contents, size)
+    if len(data) >= size:
+        return unchanged(start, size, len(images))
+    return Block(start, size, len(data), (), (Put(0, data),), PACKED_UNIT, len(images))
 
 
 def alignment(*places: int, unit: int = PAGE) -> int:

@@ -24,6 +24,9 @@ COUNT = struct.Struct("<Q")
 ENTRY = struct.Struct("<QQQ")
 CCOB_COMMON = struct.Struct("<4sHH")
 CCOB_SIZES = {1: struct.Struct("<IQ"), 2: struct.Struct("<IIQ"), 3: struct.Struct("<QQQ")}
+PAGE = 4096
+HOST_ID = b"host-x86_64-unknown-linux-gnu-"  # an empty entry that clang's bundler puts first
+DEVICE_ID = "hipv4-amdgcn-amd-amdhsa--{target}"
 METHODS = {0: "zlib", 1: "zstd"}
 
 
@@ -85,6 +88,15 @@ def directory(view: View, start: int) -> list[tuple[int, int, str, int]]:
         rows.append((offset, size, name, position - start))
         position += ENTRY.size + length
     return rows
+
+
+def around(target: str, size: int) -> bytes:
+    """Return what stands before a code object of `size` bytes that is the one device entry of a bundle."""
+    device = DEVICE_ID.format(target=target).encode()
+    head = len(MAGIC) + COUNT.size + 2 * ENTRY.size + len(HOST_ID) + len(device)
+    start = head + -head % PAGE
+    rows = ENTRY.pack(start, 0, len(HOST_ID)) + HOST_ID + ENTRY.pack(start, size, len(device)) + device
+    return (MAGIC + COUNT.pack(2) + rows).ljust(start, b"\0")
 
 
 def entry_id(view: View, record: int) -> bytes:

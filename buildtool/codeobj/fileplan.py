@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import struct
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from buildtool.codeobj import blocks, compact, cut_elf, cut_pe, elf, names, output, scan
+from buildtool.codeobj import blocks, bundle, compact, cut_elf, cut_pe, elf, names, output, repack, scan
 from buildtool.codeobj.keep import Keep
 from buildtool.codeobj.model import Image
 from buildtool.codeobj.output import Copy, Output
-from buildtool.codeobj.view import DamagedError, View
+from buildtool.codeobj.view import DamagedError, View, read
 
 SHRINKING = frozenset({"fatbin", "offload-bundle", "ccob"})  # containers, and files that are nothing else
 HOST = frozenset({"elf", "pe"})
 LITTLE = (64, "<")
 ET_REL = 1
+
+Maker = Callable[[View, list[Image]], blocks.Block]
 
 
 class FilePlan(NamedTuple):
@@ -59,7 +63,7 @@ def planned(view: View, name: str, keep: Keep | None, *, single: bool) -> FilePl
     if not keep.serves(images):
         return FilePlan(None if _of_a_target(kind) and not single else whole, targets, 0)
     if kind in HOST or kind in SHRINKING:
-        return (_host if kind in HOST else _bare)(view, kind, images, keep, targets)
+        return (_host if kind in HOST else _bare)(view, kind, images, functools.partial(_thinned, keep), targets)
     kept = len(keep.choose(images))
     return FilePlan(whole, targets, kept, f"a {kind} is kept whole" if kept < len(images) else "")
 
@@ -69,12 +73,50 @@ def _of_a_target(kind: str) -> bool:
     return kind not in HOST and kind not in {"coff", "kpack", "spirv"}
 
 
-def _bare(view: View, _kind: str, images: list[Image], keep: Keep, targets: frozenset[str]) -> FilePlan:
+def _thinned(keep: Keep, view: View, group: list[Image]) -> blocks.Block:
+    return blocks.thinned(view, group, keep)
+
+
+def packed(view: View, name: str) -> FilePlan:
+    """Return what becomes of one file when its plain AMD device code is compressed.
+
+    Raises:
+        DamagedError: it contradicts itself.
+    """
+    kind = scan.file_format(view.peek(0, scan.HEAD), name)
+    if not kind:
+        return FilePlan(output.whole(view.size), frozenset(), 0)
+    kind, found = scan.images(view, kind, name)
+    images = list(found)
+    targets = frozenset(image.target for image in images if image.target)
+    if kind == "hsaco":
+        return FilePlan(_wrapped(view, images[0]), targets, len(images))
+    if kind in HOST and any(image.container == "offload-bundle" for image in images):
+        return _host(view, kind, images, blocks.packed, targets)
+    if kind == "offload-bundle":
+        return _bare(view, kind, images, blocks.packed, targets)
+    return FilePlan(output.whole(view.size), targets, 0)
+
+
+def _wrapped(view: View, image: Image) -> Output:
+    """Return a bare code object as the one entry of a compressed bundle."""
+    head = bundle.around(image.target, view.size)
+
+    def contents() -> Iterator[bytes]:
+        yield head
+        for done in range(0, view.size, repack.PIECE):
+            yield read(view, done, min(repack.PIECE, view.size - done))
+
+    data = repack.fresh(contents, len(head) + view.size)
+    return Output(len(data), (), (output.Put(0, data),)) if len(data) < view.size else output.whole(view.size)
+
+
+def _bare(view: View, _kind: str, images: list[Image], make: Maker, targets: frozenset[str]) -> FilePlan:
     copies: list[Copy] = []
     puts: list[output.Put] = []
     position = kept = 0
     for group in blocks.containers(images).values():
-        block = blocks.thinned(view, group, keep)
+        block = make(view, group)
         position += -position % blocks.alignment(block.start, unit=block.unit)
         copies += [Copy(position + copy.at, copy.source, copy.size) for copy in block.copies]
         puts += [output.Put(position + put.at, put.data) for put in block.puts]
@@ -83,9 +125,9 @@ def _bare(view: View, _kind: str, images: list[Image], keep: Keep, targets: froz
     return FilePlan(output.checked(Output(position, tuple(copies), tuple(puts)), view.size), targets, kept)
 
 
-def _host(view: View, kind: str, images: list[Image], keep: Keep, targets: frozenset[str]) -> FilePlan:
+def _host(view: View, kind: str, images: list[Image], make: Maker, targets: frozenset[str]) -> FilePlan:
     shrinking = [image for image in images if image.container in SHRINKING]
-    made = {start: blocks.thinned(view, group, keep) for start, group in blocks.containers(shrinking).items()}
+    made = {start: make(view, group) for start, group in blocks.containers(shrinking).items()}
     kept = sum(block.images for block in made.values()) + len(images) - len(shrinking)
     sections, loose, why = _sections(view, kind, shrinking, made)
     freed = sum(block.size - block.new_size for block in made.values())

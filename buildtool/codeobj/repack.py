@@ -18,6 +18,7 @@ LONG_RANGE = 8 << 20  # bundles of several targets repeat themselves over long d
 WINDOW_LOG = 27  # the largest that decoders take without being asked
 # zstd's level 3 is about clang's own; the others are tried where a slot leaves no room for one byte more.
 LEVELS = {"zstd": (3, 9, 19), "zlib": (6, 9)}
+FRESH_VERSION, FRESH_METHOD, FRESH_LEVEL = 2, 1, 12
 TOO_LARGE = (1 << 32) - 1
 
 Contents = Callable[[], Iterable[bytes]]
@@ -101,6 +102,20 @@ def pack(view: View, start: int, contents: Contents, size: int, room: int | None
             return best
     what = f"The compressed bundle at {start:#x} grows to {len(best or b'')} bytes and has room for {room}."
     raise DamagedError(what, why="Its section leaves no space behind it.")
+
+
+def fresh(contents: Contents, size: int) -> bytes:
+    """Compress the contents of a plain bundle, in the form that HIP reads since it reads any (version 2, zstd).
+
+    Args:
+        contents: gives the bundle's bytes.
+        size: of the bundle, at most 4 GiB less one byte.
+
+    Raises:
+        DamagedError: it is too large for that form.
+    """
+    head = struct.pack("<4sHH", bundle.CCOB_MAGIC, FRESH_VERSION, FRESH_METHOD)
+    return _compressed(contents(), bundle.METHODS[FRESH_METHOD], FRESH_LEVEL, size, head, FRESH_VERSION)
 
 
 def _compressed(contents: Iterable[bytes], codec: str, level: int, size: int, head: bytes, version: int) -> bytes:

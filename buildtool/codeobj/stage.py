@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from buildtool.codeobj import output, tree
 from buildtool.codeobj.containers import members
-from buildtool.codeobj.fileplan import FilePlan, planned
+from buildtool.codeobj.fileplan import FilePlan, packed, planned
 from buildtool.codeobj.keep import Keep
 from buildtool.codeobj.reader import natural
 from buildtool.codeobj.scan import HEAD
@@ -19,6 +19,10 @@ from buildtool.store.storage import require_space
 
 Rename = Callable[[str], str]
 LinkText = Callable[[str, str], str]
+
+
+class Packing:
+    """Asks for every piece of AMD device code, compressed."""
 
 
 class Staged(NamedTuple):
@@ -45,7 +49,7 @@ def stage(
     source: Path,
     entries: list[tree.Entry],
     place: Path,
-    keep: Keep | None,
+    keep: Keep | Packing | None,
     progress: Progress,
     rename: Rename,
     link_text: LinkText | None = None,
@@ -56,7 +60,7 @@ def stage(
         source: what is copied.
         entries: what it holds.
         place: where it goes.
-        keep: which device code to keep; None for all of it.
+        keep: which device code to keep; `Packing` to keep and compress all of it; None for all of it as it is.
         progress: receives how far it is.
         rename: gives each relative name its new one.
         link_text: gives a link, by its new name and its text, its new text; None for `rename` of the text.
@@ -105,7 +109,7 @@ def _links(
     return gone
 
 
-def _planned(source: Path, entry: tree.Entry, keep: Keep | None) -> FilePlan:
+def _planned(source: Path, entry: tree.Entry, keep: Keep | Packing | None) -> FilePlan:
     path = source / entry.name if entry.name else source
     if not entry.size:
         return FilePlan(output.whole(0), frozenset(), 0)
@@ -113,6 +117,8 @@ def _planned(source: Path, entry: tree.Entry, keep: Keep | None) -> FilePlan:
         if members(view.peek(0, HEAD), view, entry.name or source.name) is not None:
             return _archive(path, entry)
         try:
+            if isinstance(keep, Packing):
+                return packed(view, entry.name or source.name)
             return planned(view, entry.name or source.name, keep, single=not entry.name)
         except DamagedError as error:
             what = f"{path}: {error.what}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from buildtool.codeobj import inspect, retarget, thin
+from buildtool.codeobj import compress, inspect, retarget, thin
 from buildtool.codeobj.manifest import NAME as MANIFEST
 from buildtool.runtime.closure import Folder
 from buildtool.runtime.model import Rung
@@ -49,13 +49,16 @@ def kept(rungs: Iterable[Rung]) -> tuple[str, ...]:
     return tuple(rung.donor if rung.name == "sibling" else rung.target for rung in rungs)
 
 
-def serve(parts: Iterable[Path], rungs: tuple[Rung, ...], work: Path, progress: Progress) -> tuple[Path, list[Path]]:
-    """Thin libraries and folders to what serves the rungs, then give siblings' code its new name.
+def serve(
+    parts: Iterable[Path], rungs: tuple[Rung, ...], work: Path, *, packed: bool, progress: Progress
+) -> tuple[Path, list[Path]]:
+    """Thin libraries and folders to what serves the rungs, give siblings' code its new name, compress it all.
 
     Args:
         parts: libraries of our own and folders of the vendor; all of different names.
         rungs: how each target is served.
         work: an empty directory for the results.
+        packed: whether the code is compressed.
         progress: told how far it is.
 
     Returns:
@@ -78,4 +81,7 @@ def serve(parts: Iterable[Path], rungs: tuple[Rung, ...], work: Path, progress: 
         (made / MANIFEST).rename(record)
         manifests.append(record)
         place = made
+    if packed:
+        compress(place, work / "packed", progress=progress)
+        place = work / "packed"
     return place, manifests

@@ -29,8 +29,16 @@ class Opens(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str
 
 
+class Unpacks(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A library that loads compressed device code."""
+
+    by: str
+    reason: str
+
+
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: int
+    unpacks: tuple[Unpacks, ...]
     outside: tuple[Outside, ...]
     opens: tuple[Opens, ...]
 
@@ -57,3 +65,12 @@ def opened_by(soname: str) -> tuple[Opens, ...]:
         DataError: the table is damaged.
     """
     return tuple(row for row in _table().opens if fnmatchcase(soname, row.by))
+
+
+def unpacks(soname: str) -> bool:
+    """Tell whether device code is loaded through this library, compressed or not.
+
+    Raises:
+        DataError: the table is damaged.
+    """
+    return any(fnmatchcase(soname, row.by) for row in _table().unpacks)

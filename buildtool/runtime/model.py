@@ -93,7 +93,7 @@ class RuntimeSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         licences: paths of the licence texts, each with a file name of its own.
         left_out: what the machine provides, or what nothing here asks for.
         rungs: how the plan's targets are served, one for each; empty where no vendor library has device code.
-        notes: what is special, for people.
+        notes: what is special, for people, in whole sentences.
     """
 
     schema: int = SCHEMA

@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from buildtool.codeobj import understands
 from buildtool.errors import BuildError
 from buildtool.runtime import device
 from buildtool.runtime.closure import Closure, Folder, Found, needed
+from buildtool.runtime.facts import unpacks
 from buildtool.runtime.ladder import choose
 from buildtool.runtime.model import Rung, RuntimeSet, VendorData, VendorLibrary
 from buildtool.runtime.origin import Origin, Provenance
@@ -21,6 +23,7 @@ LIBRARIES = "lib"
 TEXTS = "licences"
 WORK = "work"
 RECORDS = "manifests"
+PACKED = "The device code is compressed as clang does it; HIP unpacks it when it loads it."
 
 
 def chosen_rungs(closed: Closure, targets: Sequence[str]) -> tuple[tuple[Rung, ...], frozenset[str]]:
@@ -93,12 +96,16 @@ class Stage:
         parts += [folder.path for folder in self._closed.folders if folder.name in with_code]
         results = work / "results"
         results.mkdir()
-        made, manifests = device.serve(parts, rungs, results, self._progress)
+        made, manifests = device.serve(parts, rungs, results, packed=self._packs(), progress=self._progress)
         _open_up(made)
         for path in made.iterdir():
             path.rename(lib / path.name)
         for path in manifests:
             path.rename(self._place / RECORDS / path.name)
+
+    def _packs(self) -> bool:
+        """Tell whether the library that will load the device code reads it compressed."""
+        return any(unpacks(one.soname) and understands(one.path) for one in self._closed.libraries)
 
     def _texts(self) -> dict[str, Path]:
         """Return every licence text under a file name of its own.
@@ -144,6 +151,7 @@ class Stage:
             licences=tuple(str(self._place / TEXTS / name) for name in texts),
             left_out=self._closed.left_out,
             rungs=rungs,
+            notes=(PACKED,) if with_code and self._packs() else (),
         )
 
     def _folder(self, folder: Folder, rungs: tuple[Rung, ...]) -> VendorData:

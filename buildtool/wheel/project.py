@@ -127,6 +127,7 @@ def _travelling(vendor: RuntimeSet) -> str:
         return ""
     lines = ["", "## Vendor libraries inside", ""]
     lines += [f"- {rung.target}: {rung.reason}" for rung in vendor.rungs]
+    lines += ["", *vendor.notes] if vendor.notes else []
     lines += ["", "| file | package | version | licence |", "|---|---|---|---|"]
     named: list[tuple[str, VendorLibrary | VendorData]] = [(one.soname, one) for one in vendor.libraries]
     named += [(f"{one.name}/", one) for one in vendor.data]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -160,3 +161,21 @@ def test_a_target_without_kernels_is_refused_before_anything_is_compiled(tree: T
 @pytest.mark.parametrize("runtime", ["pip", "system"])
 def test_nothing_travels_unless_it_is_to(tree: Tree, build: BuildTree, runtime: str) -> None:
     assert collect(plan("gfx1032", runtime=runtime), toolchain(tree), build) == RuntimeSet(mode=runtime)  # type: ignore[arg-type]
+
+
+def test_device_code_is_compressed_where_the_loader_reads_that(tree: Tree, build: BuildTree) -> None:
+    loader = tree.lib / "libamdhip64.so.6"
+    plain = collect(plan("gfx1032"), toolchain(tree), build)
+    before = {file.path: file for file in inspect(Path(str(plain.root))).files}
+    assert not plain.notes
+    loader.chmod(0o644)
+    loader.write_bytes(shared("libnuma.so.1", "libc.so.6", strings=("CCOB",)))
+    shutil.rmtree(Path(build.path) / "runtime")
+    made = collect(plan("gfx1032"), toolchain(tree), build)
+    files = inspect(Path(str(made.root))).files
+    held = [image for file in files for image in file.images if image.kind == "hsaco"]
+    assert {image.container for image in held} == {"ccob"}
+    assert {image.target for image in held} == {"gfx1032"}
+    assert len(held) == sum(image.kind == "hsaco" for file in before.values() for image in file.images)
+    assert made.bytes < plain.bytes
+    assert any("compressed" in note for note in made.notes)
