@@ -28,7 +28,7 @@ gpubuild verify dist/ --offline --find-links wheels/ --system-site-packages  (a 
 
 [bold]Exit codes[/bold]: 0 proved, 13 a wrong answer, 14 not proved on a device.
 """
-_STYLES = {"passed": "green", "failed": "bold red", "not-proved": "yellow", "skipped": "dim"}
+_STYLES = {"passed": "green", "failed": "bold red", "not-proved": "yellow", "loader-proved": "yellow", "skipped": "dim"}
 
 
 def verify(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
@@ -126,7 +126,7 @@ def _render(report: Report) -> None:
         table.add_row(verdict, step.title, f"{step.seconds:.1f}", escape(step.summary))
     console.print(table)
     for step in report.steps:
-        if step.verdict in {"failed", "not-proved"} and step.evidence:
+        if step.verdict in {"failed", "not-proved", "loader-proved"} and step.evidence:
             console.print(f"\n{escape(step.title)}:", *(f"  {escape(line)}" for line in step.evidence), sep="\n")
     if report.environment:
         console.print(f"\nkept: {escape(report.environment)}")

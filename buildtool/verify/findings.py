@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from buildtool.errors import GpubuildError
+from buildtool.verify.loading import LoaderProof
 from buildtool.verify.model import Agreement, Figure, ListedDevice, Module, Operations, Verdict
 
 EVIDENCE_LINES = 12
@@ -21,6 +22,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[Operations, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     figures: tuple[Figure, ...] = ()
+    loader: LoaderProof | None = None
 
 
 def broken_off(error: GpubuildError) -> Findings:

@@ -7,9 +7,10 @@ from typing import Literal
 import msgspec
 
 from buildtool.errors import NotProvedError, VerificationError
+from buildtool.verify.loading import LoaderProof
 
 SCHEMA = 1
-Verdict = Literal["passed", "failed", "not-proved", "skipped"]
+Verdict = Literal["passed", "failed", "not-proved", "loader-proved", "skipped"]
 Mode = Literal["quick", "full"]
 
 EXIT_CODES: dict[Verdict, int] = {
@@ -17,6 +18,7 @@ EXIT_CODES: dict[Verdict, int] = {
     "skipped": 0,
     "failed": VerificationError.exit_code,
     "not-proved": NotProvedError.exit_code,
+    "loader-proved": NotProvedError.exit_code,
 }
 
 
@@ -160,6 +162,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         runtime: version of the runtime wheel.
         backends: GPU backends that were to be proved.
         environment: where the environment was kept (``--keep``).
+        loader: what an imitated device showed, where no real one is.
     """
 
     schema: int = SCHEMA
@@ -178,6 +181,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     operations: tuple[Operations, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     figures: tuple[Figure, ...] = ()
+    loader: LoaderProof | None = None
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,9 +221,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def overall(verdicts: tuple[Verdict, ...]) -> Verdict:
-    """Return the verdict of a whole run: one failure fails it, one missing proof leaves it unproved."""
+    """Return the verdict of a whole run: one failure fails it, one missing proof on a device leaves it unproved."""
     if "failed" in verdicts:
         return "failed"
-    if "not-proved" in verdicts or not any(verdict == "passed" for verdict in verdicts):
+    if {"not-proved", "loader-proved"} & set(verdicts) or not any(verdict == "passed" for verdict in verdicts):
         return "not-proved"
     return "passed"

@@ -15,7 +15,7 @@ from buildtool.verify.environment import Environment, throwaway
 from buildtool.verify.findings import Findings, broken_off
 from buildtool.verify.model import EXIT_CODES, Options, Report, Step, overall
 from buildtool.verify.select import Selection, executable_directory, select
-from buildtool.verify.steps import bench, devices, model, modules, ops
+from buildtool.verify.steps import bench, devices, loader, model, modules, ops
 from buildtool.verify.subject import Subject, in_place, installed
 
 OnStep = Callable[[str], None]
@@ -53,7 +53,7 @@ def require(report: Report) -> None:
         VerificationError: a step failed.
         NotProvedError: nothing failed, but something could not be proved here.
     """
-    blamed = [step for step in report.steps if step.verdict == report.verdict]
+    blamed = [step for step in report.steps if step.verdict == report.verdict or _only_loaded(step, report)]
     details = tuple(f"{step.title}: {step.summary}" for step in blamed)
     if report.verdict == "failed":
         what = "The artefact was run and is not right."
@@ -62,6 +62,10 @@ def require(report: Report) -> None:
         what = "What could be run here is right, but the artefact is not proved on a device."
         hint = "Run gpubuild verify with the same wheels on a machine with the device and its driver."
         raise NotProvedError(what, hint=hint, details=details)
+
+
+def _only_loaded(step: Step, report: Report) -> bool:
+    return step.verdict == "loader-proved" and report.verdict == "not-proved"
 
 
 def _checked(options: Options) -> Options:
@@ -92,11 +96,14 @@ class _Proof:
         """Run the steps; the first two decide what the others run on."""
         subject = self._install(selection)
         if subject is None:
+            self._load_uninstalled(selection)
             return
         self._subject = subject
         options = self._options
         loaded = self._step("modules", modules.TITLE, lambda: modules.check(subject, options)).modules
         listed = self._step("devices", devices.TITLE, lambda: devices.check(subject, options)).devices
+        if loader.is_called_for(subject.backends(), listed):
+            self._step("loader", loader.TITLE, lambda: loader.check(subject.libraries(), [subject.directory]))
         chosen = devices.to_prove(listed, every=options.mode == "full")
         self._step("ops", ops.TITLE, lambda: ops.check(subject, chosen or ("CPU",), options))
         proofs: list[models.Model] = []
@@ -125,6 +132,17 @@ class _Proof:
 
         self._step("install", "wheels install", action, reraise=True)
         return ready[0] if ready else None
+
+    def _load_uninstalled(self, selection: Selection) -> None:
+        """Look at what a wheel for another C library holds, which cannot be installed here."""
+        names = [wheel.distribution for wheel in selection.described]
+        if not any(name.endswith(f"-{loader.BACKEND}") for name in names):
+            return
+        self._step(
+            "loader",
+            loader.TITLE,
+            lambda: loader.check(*loader.unpacked(selection.wheels, self._environment.root / "wheels")),
+        )
 
     def _models(self, subject: Subject) -> list[models.Model]:
         own = models.given(self._environment, self._options)
@@ -187,6 +205,7 @@ class _Proof:
             operations=tuple(value for found in self._found for value in found.operations),
             agreements=tuple(value for found in self._found for value in found.agreements),
             figures=tuple(value for found in self._found for value in found.figures),
+            loader=next((found.loader for found in self._found if found.loader is not None), None),
         )
 
 

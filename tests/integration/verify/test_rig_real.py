@@ -1,0 +1,146 @@
+"""The real rocBLAS of Debian and real ggml HIP modules before imitated devices, as they are and rewritten.
+
+Uses the user's own store: the root filesystem with ROCm is made once, by ``gpubuild toolchain install``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from buildtool.codeobj import retarget, thin
+from buildtool.compat.model import PlanRootfs
+from buildtool.process import run
+from buildtool.store.entries import Store
+from buildtool.toolchain.rootfs import resolve
+from buildtool.toolchain.rootfs.suite import find_mirror
+from buildtool.toolchain.sandbox import Sandbox, open_sandbox
+from buildtool.verify.rig import Exercise, LoaderProof, loader_proof
+
+pytestmark = [
+    pytest.mark.toolchain,
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("bwrap"), reason="needs bubblewrap"),
+]
+Prove = Callable[..., LoaderProof]
+
+
+@pytest.fixture(scope="module")
+def tree() -> Path:
+    found = [entry for entry in Store().entries("rootfs") if entry.facts.get("kind") == "rocm"]
+    if not found:
+        pytest.skip("the store has no root filesystem with ROCm: gpubuild toolchain install rocm-7.0-sid")
+    return max(found, key=lambda entry: entry.created).path
+
+
+@pytest.fixture(scope="module")
+def prove(tree: Path) -> Prove:
+    sandbox: Sandbox = open_sandbox(tree)
+
+    def proved(folder: Path, *targets: str) -> LoaderProof:
+        return loader_proof(folder, targets, sandbox=sandbox)
+
+    return proved
+
+
+@pytest.fixture(scope="module")
+def stock(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Debian's rocBLAS and hipBLAS, untouched: hard links, since they have four gigabytes."""
+    folder, libraries = tmp_path_factory.mktemp("stock"), tree / "usr" / "lib" / "x86_64-linux-gnu"
+    names = [*libraries.glob("librocblas.so*"), *libraries.glob("libhipblas.so*")]
+    try:
+        for path in names:
+            if path.is_symlink():
+                (folder / path.name).symlink_to(path.readlink())
+            else:
+                os.link(path, folder / path.name)
+        shutil.copytree(libraries / "rocblas", folder / "rocblas", copy_function=os.link)
+    except OSError as error:
+        pytest.skip(f"the store is on another file system: {error}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def module(stock: Path) -> None:
+    """Adds Debian's ggml HIP module, fetched and unpacked as apt does."""
+    if not shutil.which("dpkg"):
+        pytest.skip("needs dpkg")
+    rootfs = PlanRootfs(
+        name="sid", architecture="amd64", suites=("sid",), components=("main",), packages=(), leave_out=()
+    )
+    with tempfile.TemporaryDirectory() as world, tempfile.TemporaryDirectory() as debs:
+        env = resolve._world(Path(world), rootfs, find_mirror())
+        run(["apt-get", "update"], env=env)
+        run(["apt-get", "download", "libggml0", "libggml0-backend-hip"], env=env, cwd=Path(debs))
+        for deb in Path(debs).glob("*.deb"):
+            subprocess.run(["dpkg", "-x", str(deb), str(Path(debs, "tree"))], check=True)
+        for path in Path(debs, "tree").rglob("libggml-*.so*"):
+            if path.name.startswith(("libggml-base", "libggml-hip")):
+                shutil.copy2(path, stock / path.name, follow_symlinks=False)
+
+
+def exercise(proof: LoaderProof, name: str, target: int = 0) -> Exercise:
+    return next(one for one in proof.targets[target].exercises if one.name == name)
+
+
+def test_rocblas_as_it_is_serves_gfx1030_and_not_gfx1032(stock: Path, prove: Prove) -> None:
+    proof = prove(stock, "gfx1030", "gfx1032")
+    served = exercise(proof, "rocblas")
+    assert served.verdict == "loader-proved", served.summary
+    assert (served.fat_binaries[0].registered, served.fat_binaries[0].accepted, served.tuned) == (66, 66, True)
+    refused = exercise(proof, "rocblas", 1)
+    assert refused.verdict == "failed"
+    assert refused.fat_binaries[0].accepted == 0
+    assert "GPU arch : gfx1032" in refused.summary
+
+
+@pytest.mark.network
+@pytest.mark.usefixtures("module")
+def test_rewritten_for_gfx1032_rocblas_and_ggml_load_and_reach_their_launches(
+    stock: Path, prove: Prove, tmp_path: Path
+) -> None:
+    assert exercise(prove(stock, "gfx1032"), "ggml-hip").verdict == "failed"
+    retarget(stock, "gfx1030", "gfx1032", tmp_path / "moved", thinned=True)
+    proof = prove(tmp_path / "moved", "gfx1032", "gfx1030")
+    for name in ("rocblas", "ggml-hip"):
+        found = exercise(proof, name)
+        assert found.verdict == "loader-proved", found.summary
+        assert {row.target for row in found.code_objects} == {"gfx1032"}
+        assert "TensileLibrary_lazy_gfx1032.dat" in found.files
+        assert not any("gfx1030" in file for file in found.files)
+        assert all(row.registered == row.accepted for row in found.fat_binaries)
+        assert exercise(proof, name, 1).verdict == "failed"  # it is for the other card now, and for that one alone
+
+
+def test_thinned_for_gfx1030_it_chooses_the_kernels_of_the_whole(stock: Path, prove: Prove, tmp_path: Path) -> None:
+    thin(stock, ["gfx1030"], tmp_path / "thin")
+    whole, cut = (exercise(prove(folder, "gfx1030"), "rocblas") for folder in (stock, tmp_path / "thin"))
+    assert cut.verdict == "loader-proved"
+    assert (cut.launches, cut.files) == (whole.launches, whole.files)
+
+
+@pytest.mark.network
+def test_a_module_from_another_packager_is_judged_too(stock: Path, prove: Prove, tmp_path: Path) -> None:
+    """cyllama-rocm holds gfx90a, gfx942 and gfx1100."""
+    options = ["--no-deps", "--only-binary", ":all:", "--python-version", "3.11", "--dest", str(tmp_path)]
+    run(["python3", "-m", "pip", "download", *options, "cyllama-rocm==0.2.18"])
+    folder = tmp_path / "set"
+    folder.mkdir()
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        for name in wheel.namelist():
+            if Path(name).name.startswith(("libggml-hip", "libggml-base")):
+                (folder / Path(name).name).write_bytes(wheel.read(name))
+    for path in stock.glob("lib*blas.so*"):
+        os.link(path, folder / path.name, follow_symlinks=False)
+    (folder / "rocblas").symlink_to(stock / "rocblas")
+    proof = prove(folder, "gfx1100", "gfx1032")
+    assert exercise(proof, "ggml-hip").verdict == "loader-proved"
+    assert exercise(proof, "ggml-hip").fat_binaries[1].registered == 130
+    assert exercise(proof, "ggml-hip", 1).fat_binaries[1].reason == "the bundle has no entry for gfx1032"
