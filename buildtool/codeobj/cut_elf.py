@@ -11,17 +11,15 @@ import struct
 from typing import NamedTuple
 
 from buildtool.codeobj import elf
-from buildtool.codeobj.compact import WRAPPER_SECTIONS, Layout, Section, filled, lay_out, records
+from buildtool.codeobj.compact import Layout, Section, filled, lay_out
 from buildtool.codeobj.output import Copy, Output, Put
+from buildtool.codeobj.relocations import Pointers, pointers
 from buildtool.codeobj.view import View, read
 
 PAGE = 4096
-SHT_RELA = 4
 SECTION_HEADER = struct.Struct("<IIQQQQIIQQ")
-RELA = struct.Struct("<QQq")
 HEADER_TAIL = struct.Struct("<QQIHHHHHH")  # from e_phoff on
 PHOFF = 32
-RELATIVE = {62: 8, 183: 1027}  # R_X86_64_RELATIVE, R_AARCH64_RELATIVE
 MAX_PROGRAM_HEADERS = 0xFFFE
 
 
@@ -32,14 +30,6 @@ class Cut(NamedTuple):
     high: int
 
 
-class _Pointers(NamedTuple):
-    """Where the host code's records keep their addresses, and what other relocations point to."""
-
-    values: dict[int, int]  # address of the field -> address it will hold
-    places: dict[int, int]  # address of the field -> offset of the value in the file (addend, or the field itself)
-    strangers: tuple[int, ...]  # addresses that other relocations yield
-
-
 def cut(view: View, header: elf.Header, sections: list[Section]) -> tuple[Output, list[Layout]]:
     """Return the smaller file and what became of its sections.
 
@@ -48,45 +38,22 @@ def cut(view: View, header: elf.Header, sections: list[Section]) -> tuple[Output
     """
     table = elf.sections(view, header)
     segments = elf.segments(view, header)
-    pointers = _pointers(view, header, table)
-    layouts = [_layout(section, table, segments, pointers) for section in sections]
+    found = pointers(view, header, table)
+    layouts = [_layout(section, table, segments, found) for section in sections]
     cuts = [_cut(layout, segments, len(sections)) for layout in layouts]
-    return _Writer(view, header, table, segments, layouts, cuts).output(pointers), layouts
+    return _Writer(view, header, table, segments, layouts, cuts).output(found), layouts
 
 
-def _pointers(view: View, header: elf.Header, table: list[elf.Section]) -> _Pointers:
-    fields: dict[int, int] = {}
-    for row in table:
-        if row.name in WRAPPER_SECTIONS and row.type != elf.SHT_NOBITS:
-            fields |= records(view, row.address, row.offset, row.size)
-    values = {address: struct.unpack("<Q", read(view, place, 8))[0] for address, place in fields.items()}
-    places, strangers = dict(fields), []
-    for row in table:
-        if row.type != SHT_RELA or not row.address:
-            continue
-        data = read(view, row.offset, row.size // RELA.size * RELA.size)
-        for number, (offset, info, addend) in enumerate(RELA.iter_unpack(data)):
-            if info & 0xFFFFFFFF != RELATIVE.get(header.machine):
-                if offset in values:
-                    del values[offset], places[offset]  # through a symbol: not followed
-                continue
-            if offset in fields:
-                values[offset], places[offset] = addend, row.offset + number * RELA.size + 16
-            else:
-                strangers.append(addend)
-    return _Pointers(values, places, tuple(strangers))
-
-
-def _layout(section: Section, table: list[elf.Section], segments: list[elf.Segment], pointers: _Pointers) -> Layout:
+def _layout(section: Section, table: list[elf.Section], segments: list[elf.Segment], found: Pointers) -> Layout:
     low, high = section.address, section.address + section.size
     why = ""
     if not section.address:
         why = "the section has no address"
-    elif any(low <= address < high for address in pointers.strangers):
+    elif any(low <= address < high for address in found.strangers):
         why = "other data points into the section"
-    elif any(low <= value < high for value in pointers.values.values()) and _shared(section, table, segments):
+    elif any(low <= value < high for value in found.values.values()) and _shared(section, table, segments):
         why = "the section shares its bytes with another one"
-    return lay_out(section, pointers.values.values(), why)
+    return lay_out(section, found.values.values(), why)
 
 
 def _shared(section: Section, table: list[elf.Section], segments: list[elf.Segment]) -> bool:
@@ -148,7 +115,7 @@ class _Writer:
     def _at(self, offset: int) -> int:
         return offset - sum(one.high - one.low for one in self._gone if one.high <= offset)
 
-    def output(self, pointers: _Pointers) -> Output:
+    def output(self, found: Pointers) -> Output:
         copies, puts, position = [], [], 0
         for layout in self._layouts:
             section = layout.section
@@ -158,7 +125,7 @@ class _Writer:
             puts += fresh
             position = section.offset + section.size
         copies.append(Copy(self._at(position), position, self._view.size - position))
-        puts += [*self._headers(), *self._section_headers(), *self._pointer_values(pointers), *self._symbols()]
+        puts += [*self._headers(), *self._section_headers(), *self._pointer_values(found), *self._symbols()]
         return Output(self._at(self._view.size), tuple(copy for copy in copies if copy.size), tuple(puts))
 
     def _headers(self) -> list[Put]:
@@ -237,12 +204,12 @@ class _Writer:
             puts.append(Put(self._at(place), SECTION_HEADER.pack(*fields)))
         return puts
 
-    def _pointer_values(self, pointers: _Pointers) -> list[Put]:
+    def _pointer_values(self, found: Pointers) -> list[Put]:
         puts = []
-        for address, value in pointers.values.items():
+        for address, value in found.values.items():
             new = self._moves.get(value, value)
             if new != value:
-                puts.append(Put(self._at(pointers.places[address]), struct.pack("<Q", new)))
+                puts.append(Put(self._at(found.places[address]), struct.pack("<Q", new)))
         return puts
 
     def _symbols(self) -> list[Put]:

@@ -7,6 +7,7 @@ its end is filled with zeros; only its bytes in the file become fewer.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from buildtool.codeobj import pe
@@ -17,7 +18,11 @@ from buildtool.codeobj.view import DamagedError, View, read, unpack
 PE32_PLUS = 0x20B
 OPTIONAL = 24  # from the PE signature
 IMAGE_BASE, FILE_ALIGNMENT, CHECKSUM, DIRECTORIES = 24, 36, 64, 108  # in the optional header
-CERTIFICATES, DEBUG = 4, 6  # data directories
+CERTIFICATES, RELOCATIONS, DEBUG = 4, 5, 6  # data directories
+RELOCATION_BLOCK = struct.Struct("<II")  # page, bytes of the block
+ABSOLUTE_64 = 10  # IMAGE_REL_BASED_DIR64
+MAX_RELOCATIONS = 1 << 22
+POINTER = struct.Struct("<Q")
 DEBUG_ENTRY = 28
 DEBUG_POINTER = 24
 SECTION_RAW = 16  # SizeOfRawData, then PointerToRawData, in a section header
@@ -84,9 +89,58 @@ def cut(view: View, sections: list[Section]) -> tuple[Output, list[Layout]]:
     for row in rows:
         if row.name in WRAPPER_SECTIONS:
             pointers |= records(view, row.address, row.raw, min(row.raw_size, row.virtual_size or row.raw_size))
-    values = {place: struct.unpack("<Q", read(view, place, 8))[0] - header.base for place in pointers.values()}
-    layouts = [lay_out(section, values.values(), _overlapped(section, rows)) for section in sections]
+    values = {place: POINTER.unpack(read(view, place, POINTER.size))[0] - header.base for place in pointers.values()}
+    strangers = [value for address, value in _absolute(view, header, rows) if address not in pointers]
+    layouts = [lay_out(section, values.values(), _why_not(section, rows, strangers)) for section in sections]
     return _Writer(view, header, rows, layouts).output(values), layouts
+
+
+def _why_not(section: Section, rows: list[Row], strangers: list[int]) -> str:
+    if any(section.address <= value < section.address + section.size for value in strangers):
+        return "other data points into the section"
+    return _overlapped(section, rows)
+
+
+def _directory(view: View, header: Header, number: int) -> tuple[int, int, int]:
+    """Return where a data directory's entry stands, and what it says; zeros for one that is not there."""
+    if number >= header.directories:
+        return 0, 0, 0
+    place = header.optional + DIRECTORIES + 4 + 8 * number
+    return (place, *unpack(view, place, struct.Struct("<II")))
+
+
+def _file_offset(rows: list[Row], address: int) -> int | None:
+    """Return where the byte at an address lies in the file, None for one that does not."""
+    for row in rows:
+        if row.address <= address < row.address + row.raw_size:
+            return address - row.address + row.raw
+    return None
+
+
+def _absolute(view: View, header: Header, rows: list[Row]) -> Iterator[tuple[int, int]]:
+    """Yield the pointers that Windows relocates: (their address, the one they hold), both relative to the image.
+
+    Raises:
+        DamagedError: the table claims more than any real file has.
+    """
+    _, address, size = _directory(view, header, RELOCATIONS)
+    position = _file_offset(rows, address) if size else None
+    if position is None:
+        return
+    end, count = position + size, 0
+    while position + RELOCATION_BLOCK.size <= end:
+        page, length = unpack(view, position, RELOCATION_BLOCK)
+        offset = _file_offset(rows, page)
+        entries = read(view, position + RELOCATION_BLOCK.size, max(0, length - RELOCATION_BLOCK.size) // 2 * 2)
+        count += len(entries)
+        if length < RELOCATION_BLOCK.size or count > MAX_RELOCATIONS:
+            what = f"The relocations at {position:#x} contradict themselves."
+            raise DamagedError(what)
+        for (entry,) in struct.iter_unpack("<H", entries):
+            if entry >> 12 == ABSOLUTE_64 and offset is not None:
+                place = offset + (entry & 0xFFF)
+                yield page + (entry & 0xFFF), POINTER.unpack(read(view, place, POINTER.size))[0] - header.base
+        position += length
 
 
 def _overlapped(section: Section, rows: list[Row]) -> str:
@@ -133,16 +187,9 @@ class _Writer:
                 puts.append(Put(self._at(place), struct.pack("<Q", moves[value] + self._header.base)))
         return Output(self._at(end), tuple(copy for copy in copies if copy.size > 0), tuple(puts))
 
-    def _directory(self, number: int) -> tuple[int, int, int]:
-        """Return where a data directory's entry stands, and what it says; zeros for one that is not there."""
-        if number >= self._header.directories:
-            return 0, 0, 0
-        place = self._header.optional + DIRECTORIES + 4 + 8 * number
-        return (place, *unpack(self._view, place, struct.Struct("<II")))
-
     def _end(self) -> int:
         """Return where the file ends: before its signature, which no change survives."""
-        _, start, size = self._directory(CERTIFICATES)
+        _, start, size = _directory(self._view, self._header, CERTIFICATES)
         return start if start and start + size == self._view.size else self._view.size
 
     def _sections(self) -> list[Put]:
@@ -160,14 +207,14 @@ class _Writer:
             Put(self._header.optional + CHECKSUM, bytes(4)),  # none; only drivers need one
             Put(place, struct.pack("<I", self._at(symbols) if symbols else 0)),
         ]
-        certificates, start, _ = self._directory(CERTIFICATES)
+        certificates, start, _ = _directory(self._view, self._header, CERTIFICATES)
         if start:
             puts.append(Put(certificates, bytes(8)))
         return puts
 
     def _debug(self) -> list[Put]:
         """Move the file offsets in the debug directory, which lies in some section."""
-        _, address, size = self._directory(DEBUG)
+        _, address, size = _directory(self._view, self._header, DEBUG)
         puts = []
         for row in self._rows:
             if not address or not row.address <= address < row.address + row.raw_size:

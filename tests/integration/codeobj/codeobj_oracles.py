@@ -23,7 +23,7 @@ from buildtool.codeobj import Image, bundle, inspect
 from buildtool.codeobj.view import open_view, read
 
 FATBIN_SECTIONS = (".nv_fatbin", "__nv_relfatbin", ".nv_fatb", "__nv_rel")
-UNLISTED_SECTIONS = (".cask_resource",)  # cuobjdump does not look there, but reads what it is handed of it
+UNLISTED_SECTIONS = (".cask_resource", ".cask_re")  # cuobjdump does not look there, but reads what it is handed of it
 BUNDLE_SECTIONS = (".hip_fatbin", ".hip_fat")
 FATBIN_START = re.compile(rb"\x50\xed\x55\xba\x01\0\x10\0")
 BUNDLE_START = re.compile(rb"__CLANG_OFFLOAD_BUNDLE__|CCOB[\1\2\3]\0[\0\1]\0")

@@ -38,6 +38,7 @@ def samples() -> dict[str, bytes]:
         "x.hsaco": gfx_object("gfx1030", notes=2),
         "x.hipfb": bundle,
         "x.so": shared_object([bundle, hip_bundle("gfx1030")]),
+        "packed-pointers.so": shared_object([bundle, bundle], packed=True),
         "static.so": shared_object([bundle, bundle], relocated=False),
         "nv.so": shared_object(fatbins, magic=NVF, fat=".nv_fatbin"),
         "x.dll": windows_library([bundle, hip_bundle("gfx1030")], signature=b"signed"),

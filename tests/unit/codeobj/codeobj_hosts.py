@@ -51,7 +51,14 @@ def wrappers(magic: int, addresses: list[int]) -> bytes:
 
 
 def shared_object(
-    containers: list[bytes], *, magic: int = HIPF, fat: str = ".hip_fatbin", relocated: bool = True, missing: int = 0
+    containers: list[bytes],
+    *,
+    magic: int = HIPF,
+    fat: str = ".hip_fatbin",
+    relocated: bool = True,
+    missing: int = 0,
+    packed: bool = False,
+    stranger: bool = False,
 ) -> bytes:
     """A shared object: read-only data, device code and more read-only data in one segment, records in the next.
 
@@ -61,6 +68,8 @@ def shared_object(
         fat: name of the section.
         relocated: the records get their addresses by relocations, else they hold them.
         missing: how many containers no record names.
+        packed: the relocations are in the packed form; the records hold their addresses.
+        stranger: a word behind the records points into the device code as well.
     """
     device, starts = joined(containers, PAGE if magic == HIPF else 8)
     fat_at = PAGE
@@ -70,14 +79,21 @@ def shared_object(
     address = fat_at  # of the read-only segment: addresses are offsets
     pointed = starts[: len(starts) - missing]
     gap = 0x1000  # the second segment's addresses run ahead of its offsets, as lld's do
+    in_table = relocated and not packed
     count = len(pointed) if relocated else 0
     records_at = relocations_at + 24 * count
     records_at += -records_at % 16
-    data = wrappers(magic, [0 if relocated else start + address for start in pointed])
+    data = wrappers(magic, [0 if in_table else start + address for start in pointed])
+    fields = [records_at + gap + 24 * number + 8 for number in range(len(pointed))]
+    if stranger:
+        fields.append(records_at + gap + len(data))
+        data += struct.pack("<Q", address + 64)
     table = b"".join(
         struct.pack("<QQq", records_at + gap + 24 * number + 8, 8, start + address)
         for number, start in enumerate(pointed)
     )
+    if packed:
+        table = struct.pack("<QQ", fields[0], 1 | sum(2 << (at - fields[0]) // 8 - 1 for at in fields[1:]))
     symbols = struct.pack("<IBBHQQ", 0, 0, 0, 0, 0, 0) + b"".join(
         struct.pack("<IBBHQQ", 1, 1, 0, 2, start + address, 1) for start in starts
     )
@@ -86,7 +102,7 @@ def shared_object(
         (".rodata", 1, 0x200, b"read only data", 0, 0),
         (fat, 1, fat_at, device, 0, 0),
         (".eh_frame", 1, after_at, after, 0, 0),
-        (".rela.dyn", 4, relocations_at, table, 0, 24),
+        (".relr.dyn", 19, relocations_at, table, 0, 8) if packed else (".rela.dyn", 4, relocations_at, table, 0, 24),
         (segment, 1, records_at, data, gap, 0),
     ]
     return _elf(rows, symbols, records_at, gap)
@@ -143,8 +159,22 @@ BASE = 0x180000000
 FILE_ALIGNMENT = 0x200
 
 
-def windows_library(containers: list[bytes], *, magic: int = HIPF, signature: bytes = b"") -> bytes:
-    """A DLL: read-only data, device code, the records, and a debug directory; perhaps signed."""
+def relocations(addresses: list[int]) -> bytes:
+    """A table of the 64-bit pointers that Windows relocates, a block for each."""
+    return b"".join(struct.pack("<IIHH", at & ~0xFFF, 12, 10 << 12 | at & 0xFFF, 0) for at in addresses)
+
+
+def windows_library(
+    containers: list[bytes], *, magic: int = HIPF, signature: bytes = b"", stranger: int | None = None
+) -> bytes:
+    """A DLL: read-only data, device code, the records, relocations, and a debug directory; perhaps signed.
+
+    Args:
+        containers: what the device code section holds.
+        magic: how the host code's records start.
+        signature: what stands behind the image.
+        stranger: an offset in the device code that a pointer of the data section names.
+    """
     device, starts = joined(containers, PAGE if magic == HIPF else 8)
     fat, segment = (b".hip_fat", b".hipFatB") if magic == HIPF else (b".nv_fatb", b".nvFatBi")
     address, raw, rows, body = 0x1000, 0x400, [], b""
@@ -153,9 +183,17 @@ def windows_library(containers: list[bytes], *, magic: int = HIPF, signature: by
         (b".rdata", debug + b"read only data"),
         (fat, device),
         (segment, b""),
-        (b".data", b"pdbpath" * 4),
+        (b".data", b"pdbpath" * 4 + bytes(4) + bytes(8)),
+        (b".reloc", b""),
     ):
-        content = data or wrappers(magic, [BASE + rows[1][1] + start for start in starts])
+        content = data
+        if name == segment:
+            content = wrappers(magic, [BASE + rows[1][1] + start for start in starts])
+        elif name == b".data" and stranger is not None:
+            content = data[:-8] + struct.pack("<Q", BASE + rows[1][1] + stranger)
+        elif name == b".reloc":
+            fields = [rows[2][1] + 24 * number + 8 for number in range(len(starts))]
+            content = relocations([*fields, *([rows[3][1] + 32] if stranger is not None else [])])
         padded = content + bytes(-len(content) % FILE_ALIGNMENT)
         rows.append((name, address, len(content), raw, len(padded)))
         body += padded
@@ -170,6 +208,7 @@ def windows_library(containers: list[bytes], *, magic: int = HIPF, signature: by
     struct.pack_into("<I", optional, 64, 0xABCD)
     struct.pack_into("<I", optional, 108, 16)
     struct.pack_into("<II", optional, 112 + 8 * 6, rows[0][1], len(debug))
+    struct.pack_into("<II", optional, 112 + 8 * 5, rows[4][1], rows[4][2])
     if signature:
         struct.pack_into("<II", optional, 112 + 8 * 4, raw, len(signature))
     image += optional
