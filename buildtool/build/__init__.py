@@ -61,7 +61,7 @@ def default_build_dir(plan: Plan, toolchain: Toolchain, source: SourceTree) -> P
     identity = [
         plan.recipe, source.path if source.mutable else source.digest, plan.backend, plan.profile, plan.runtime,
         toolchain.version, toolchain.root, plan.host_compiler.cxx, plan.host_compiler.version, options,
-        *([toolchain.sandbox.tree] if toolchain.sandbox is not None else []),
+        *([toolchain.sandbox.place] if toolchain.sandbox is not None else []),
     ]  # fmt: skip
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     return cache_root() / "build" / f"{plan.recipe}-{plan.backend}-{key}"
@@ -186,7 +186,7 @@ class _Site:
     def _door(
         self, plan: Plan, toolchain: Toolchain, source: SourceTree, launcher: Launcher | None, added: dict[str, str]
     ) -> Door:
-        """Return how this build's commands run: here, or inside a root filesystem that sees only what they need."""
+        """Return how this build's commands run: here, or inside a place that sees only what they need."""
         if toolchain.sandbox is None:
             return Door(env=hermetic_environment(source, added))
         ceiling = {"GIT_CEILING_DIRECTORIES": str(Path(source.path).parent)}

@@ -1,4 +1,4 @@
-"""How the commands of a build run: on this machine, or inside the root filesystem that holds the compilers."""
+"""How the commands of a build run: on this machine, or inside the place that holds the compilers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from buildtool.toolchain.sandbox import Sandbox
+from buildtool.toolchain.sandbox import AnySandbox
 
 
 class Door(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,13 +15,13 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         env: their whole environment.
-        sandbox: the root filesystem they run inside; None for this machine.
+        sandbox: the way into the place they run inside; None for this machine.
         readable: directories they may read there (source, recipe).
         writable: directories they may write there, the first being where they start (build directory, cache).
     """
 
     env: dict[str, str]
-    sandbox: Sandbox | None = None
+    sandbox: AnySandbox | None = None
     readable: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
 

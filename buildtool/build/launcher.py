@@ -24,7 +24,7 @@ from buildtool.errors import GpubuildError
 from buildtool.process import run, run_detached
 from buildtool.source.model import SourceTree
 from buildtool.toolchain.model import Toolchain
-from buildtool.toolchain.sandbox import Sandbox
+from buildtool.toolchain.sandbox import AnySandbox
 
 TRIAL = 2  # part of every record: a changed trial is run again
 TRIAL_TIMEOUT_S = 120.0
@@ -127,9 +127,9 @@ def proved_launcher(plan: Plan, toolchain: Toolchain, source: SourceTree, cache:
 
 
 def _stamp(path: str, toolchain: Toolchain) -> tuple[str, ...]:
-    """Return what changes when a program does; a root filesystem never changes."""
+    """Return what changes when a program does; another place never changes."""
     if toolchain.sandbox is not None:
-        return (toolchain.sandbox.tree, path)
+        return (toolchain.sandbox.place, path)
     found = Path(path).stat()
     return (path, str(found.st_mtime_ns), str(found.st_size))
 
@@ -154,7 +154,7 @@ def start(launcher: Launcher) -> None:
     run_detached([launcher.program, "--start-server"], env={**os.environ, **launcher.env})
 
 
-def statistics(launcher: Launcher, sandbox: Sandbox | None = None) -> CacheStats | None:
+def statistics(launcher: Launcher, sandbox: AnySandbox | None = None) -> CacheStats | None:
     """Read the launcher's counters; None when it does not answer."""
     env = {**os.environ, **launcher.env}
     if sandbox is not None:
@@ -217,8 +217,8 @@ def difference(before: CacheStats | None, after: CacheStats | None) -> CacheStat
 def _find(name: str, toolchain: Toolchain) -> str | None:
     if toolchain.sandbox is not None:
         # sccache's server would run the compilers outside.
-        inside = Path(toolchain.sandbox.tree, "usr", "bin", name)
-        return f"/usr/bin/{name}" if name == "ccache" and inside.is_file() else None
+        inside = f"/usr/bin/{name}"
+        return inside if name == "ccache" and toolchain.sandbox.has(inside) else None
     beside = Path(sys.executable).parent / name
     if beside.is_file() and os.access(beside, os.X_OK):
         return str(beside)

@@ -13,7 +13,7 @@ STAMP = "gpubuild-configure.json"  # in every build directory: how it was config
 
 def toolkit_place(toolchain: Toolchain) -> str:
     """Return where a build's toolkit lies on this machine; "" when it needs none."""
-    return toolchain.sandbox.tree if toolchain.sandbox is not None else toolchain.root or ""
+    return toolchain.sandbox.place if toolchain.sandbox is not None else toolchain.root or ""
 
 
 def builds_with(path: str) -> tuple[str, ...]:

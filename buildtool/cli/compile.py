@@ -27,6 +27,8 @@ EPILOG = """
 
   gpubuild compile --backend cuda --base recipe       for every card the recipe serves
 
+  gpubuild compile --in docker://IMAGE                with the compilers and the toolkit of a container image
+
   gpubuild compile --lock gpubuild.lock               exactly what a plan has fixed
 
   gpubuild compile --print-script bash > build.sh     the same as a script to review and run elsewhere
@@ -46,6 +48,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     recipe: ask.RecipeOption = None,
     profile: ask.ProfileOption = None,
     runtime: ask.RuntimeOption = None,
+    inside: ask.InsideOption = None,
     lock: ask.LockOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the wheels go.")] = Path("dist"),
     jobs: Annotated[
@@ -78,7 +81,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         require_writable(out)
     wish = ask.Wish(
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
-        source=source, recipe=recipe, profile=profile, runtime=runtime,
+        source=source, recipe=recipe, profile=profile, runtime=runtime, **{"in": inside},
     )  # fmt: skip
     plan = ask.make_plan(wish, lock)
     if print_script is not None:
@@ -86,18 +89,18 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
 
         show(plan, print_script, as_json=as_json)
         return
-    require_usable(plan.toolkit)
+    require_usable(plan.toolkit, plan.inside)
     with Reporter(quiet=as_json) as reporter:
         reporter.note(_headline(plan))
         downloads = reporter.downloads()
         plan = with_source(plan, fix_source(plan.source, progress=downloads))
-        plan = with_toolkit(plan, pinned(plan.toolkit, progress=downloads))
+        plan = with_toolkit(plan, pinned(plan.toolkit, plan.platform, progress=downloads))
         tree_source = acquire_source(plan.source, progress=downloads)
         plan = with_local_digest(plan, tree_source.digest)
         patched = patched_source(plan.patches, plan.recipe, tree_source, progress=downloads)
         plan, tree_source = with_patches(plan, patched.applied), patched.tree
         _tell_patches(plan, reporter)
-        toolchain = acquire_toolchain(plan.toolkit, plan.host_compiler, progress=downloads)
+        toolchain = acquire_toolchain(plan.toolkit, plan.host_compiler, progress=downloads, inside=plan.inside)
         require_served(plan, toolchain)
         options = BuildOptions(jobs=jobs, build_dir=build_dir, targets=tuple(build_target or ()), use_cache=cache)
         tree = build(plan, toolchain, tree_source, options=options, progress=reporter)

@@ -39,6 +39,11 @@ def print_json(value: object) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def print_note(text: str) -> None:
+    """Say something beside the result."""
+    typer.echo(f"note: {text}", err=True)
+
+
 def print_error(error: GpubuildError, *, as_json: bool) -> None:
     """Print an error in one screen: what happened, why, what to do next."""
     if as_json:

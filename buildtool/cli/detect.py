@@ -29,7 +29,7 @@ def detect(
     host_file: HostOption = None,
 ) -> None:
     """Show GPUs, drivers, toolkits, compilers and build tools of this machine."""
-    host = find_host(host_file, replay)
+    host = find_host(host_file, replay, offers=False)
     if as_json:
         print_json(host)
         return

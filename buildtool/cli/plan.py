@@ -34,6 +34,8 @@ gpubuild plan --for-device "RX 6600" --ladder  (every way to serve it, with cost
 
 gpubuild plan --why-not sm_61  (what speaks against it here)
 
+gpubuild plan --in docker://IMAGE  (with the compilers and the toolkit of a container image)
+
 gpubuild plan --host host.json  (for the machine where gpubuild detect --json wrote it)
 
 gpubuild plan --host host.json --print-script powershell  (the build there as a script)
@@ -57,6 +59,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     source: wish.SourceOption = None,
     profile: wish.ProfileOption = None,
     runtime: wish.RuntimeOption = None,
+    inside: wish.InsideOption = None,
     lock: wish.LockOption = None,
     replay: ReplayOption = None,
     host_file: HostOption = None,
@@ -82,7 +85,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     """Decide a build: source, backend, targets, toolkit, compiler, options, wheels; each with its reason."""
     given = wish.Wish(
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
-        recipe=recipe, source=source, profile=profile, runtime=runtime,
+        recipe=recipe, source=source, profile=profile, runtime=runtime, **{"in": inside},
     )  # fmt: skip
     wanted = {"--ladder": ladder or have is not None, "--all": every, "--why-not": why_not is not None}
     single = {"--lock": lock is not None, "--out": out is not None, "--explain": explain}
@@ -90,13 +93,13 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     if ladder or have is not None:
         from buildtool.cli.ladder import show_ladders
 
-        show_ladders(wish.make_request(given), find_host(host_file, replay), have, as_json=as_json)
+        show_ladders(wish.make_request(given), find_host(host_file, replay, inside=inside), have, as_json=as_json)
         return
     if every:
-        _list_all(given, find_host(host_file, replay), as_json=as_json)
+        _list_all(given, find_host(host_file, replay, inside=inside), as_json=as_json)
         return
     if why_not is not None:
-        _answer(given, find_host(host_file, replay), why_not, as_json=as_json)
+        _answer(given, find_host(host_file, replay, inside=inside), why_not, as_json=as_json)
         return
     found = wish.make_plan(given, lock, host_file, replay)
     if out is not None:
@@ -105,7 +108,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         from buildtool.source import resolve as fix_source
         from buildtool.toolchain import pinned
 
-        found = with_toolkit(with_source(found, fix_source(found.source)), pinned(found.toolkit))
+        found = with_toolkit(with_source(found, fix_source(found.source)), pinned(found.toolkit, found.platform))
         save_lock(found, out)
     if print_script is not None:
         from buildtool.cli.script import print_script as show
@@ -170,7 +173,7 @@ def summary(found: Plan) -> str:
     """Say in one line what a plan builds from what."""
     parts = [", ".join(found.targets)] if found.targets else []
     if found.toolkit is not None:
-        made = {"pypi": "fetched", "rootfs": "a root filesystem"}
+        made = {"pypi": "fetched", "redist": "NVIDIA's redistributables", "rootfs": "a root filesystem"}
         where = made.get(found.toolkit.provider, found.toolkit.path)
         name = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan"}[found.toolkit.kind]
         parts.append(f"{name} {found.toolkit.version} ({where})")

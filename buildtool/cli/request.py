@@ -71,6 +71,13 @@ RuntimeOption = Annotated[
         rich_help_panel=PANEL,
     ),
 ]  # fmt: skip
+InsideOption = Annotated[
+    str | None,
+    typer.Option(
+        "--in", metavar="docker://IMAGE", help="Build in this container image, with what is installed in it.",
+        rich_help_panel=PANEL,
+    ),
+]  # fmt: skip
 LockOption = Annotated[
     Path | None,
     typer.Option("--lock", metavar="FILE", help="Take the plan from this lock file.", rich_help_panel=PANEL),
@@ -120,6 +127,7 @@ def make_request(wish: Wish) -> Request:
         source=_absolute(str(source), text("recipe", "llama.cpp")) if source else None,
         profile=cast("Profile", _known("profile", text("profile", "portable"), PROFILES)),
         runtime=cast("RuntimeMode", _known("runtime", text("runtime", "pip"), RUNTIMES)),
+        inside=str(wish["in"]) if wish.get("in") else None,
     )
 
 
@@ -143,7 +151,7 @@ def make_plan(wish: Wish, lock: Path | None, host: Path | None = None, replay: l
     from buildtool.cli.machine import find_host
     from buildtool.compat import resolve
 
-    return resolve(request, find_host(host, replay))
+    return resolve(request, find_host(host, replay, inside=request.inside))
 
 
 def _known(option: str, value: str, names: tuple[str, ...]) -> str:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from buildtool.cli.console import print_json, stderr_console
+from buildtool.cli.console import print_json, print_note, stderr_console
 
 if TYPE_CHECKING:
     from buildtool.compat.model import PlanCompiler
+    from buildtool.compat.pypi_sets import CudaSet
+    from buildtool.compat.rootfs import RootfsRow
+    from buildtool.probe.model import Offered
     from buildtool.toolchain import InstalledToolkit
 
 SCHEMA = 1
@@ -60,17 +63,23 @@ def _uses(builds: int) -> str:
 
 
 def _list_available(*, as_json: bool) -> None:
+    from buildtool.compat.vendor import SERVERS
     from buildtool.toolchain import available, available_rootfs, platform_name
+    from buildtool.toolchain.vendor.offers import look
 
     platform = platform_name()
     sets, made = available(platform), available_rootfs(platform)
+    served, failures = look(platform)
+    for error in failures:
+        print_note(f"{error.what} {error.why}".rstrip())
     if as_json:
-        print_json({"schema": SCHEMA, "platform": platform, "available": sets, "rootfs": made})
+        print_json({"schema": SCHEMA, "platform": platform, "available": sets, "served": served, "rootfs": made})
         return
-    if not sets and not made:
+    if not sets and not made and not served:
         typer.echo(f"No toolkit can be fetched for {platform}.")
         return
     rows = [(f"cuda {s.version}", f"CUDA {s.meta}, NVIDIA's wheels", "") for s in sets]
+    rows += [(f"{s.kind} {s.version}", SERVERS[s.provider], "") for s in served]
     rows += [
         (
             f"{r.kind} {r.version}",
@@ -95,24 +104,29 @@ def install_toolkit(
     ignore_valid_until: Annotated[
         bool, typer.Option("--ignore-valid-until", help="Accept a mirror's outdated index; signatures are checked.")
     ] = False,
+    cuda_redist: Annotated[
+        str | None, typer.Option("--cuda-redist", metavar="URL", help="Take CUDA from this copy of NVIDIA's archives.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch a toolkit into gpubuild's store: from the package registry, or as a root filesystem from Debian."""
+    """Fetch a toolkit into gpubuild's store: from a package registry or a vendor's server, or make it from Debian."""
     from buildtool.cli.progress import Reporter
     from buildtool.compat.rootfs import RootfsRow
     from buildtool.errors import InvalidInputError
-    from buildtool.toolchain import choose, install, platform_name
+    from buildtool.toolchain import install
     from buildtool.toolchain.rootfs.suite import find_mirror
 
-    chosen = choose(spec, platform_name())
+    chosen, offered = _choice(spec, cuda_redist)
     made = isinstance(chosen, RootfsRow)
     if not made and (mirror or ignore_valid_until):
-        what = f"{spec} comes from the package registry, not from a Debian mirror."
+        what = f"{spec} does not come from a Debian mirror."
         raise InvalidInputError(what, hint="Leave --mirror and --ignore-valid-until out.")
     source = find_mirror(mirror, ignore_valid_until=ignore_valid_until) if made else None
     with Reporter(quiet=as_json) as reporter:
         compiler = None if isinstance(chosen, RootfsRow) and chosen.compiler is not None else _compiler()
-        toolkit, _ = install(spec, compiler, progress=reporter.downloads(), mirror=source)
+        toolkit, _ = install(
+            spec, compiler, progress=reporter.downloads(), mirror=source, offered=offered, server=cuda_redist
+        )
     if as_json:
         print_json({"schema": SCHEMA, "toolkit": toolkit})
         return
@@ -168,6 +182,33 @@ def prune_toolkits(
         typer.echo(f"{'Would remove' if dry_run else 'Removed'} {toolkit.name} ({_size(toolkit.bytes)}).")
     total = _size(sum(toolkit.bytes for toolkit in unused))
     typer.echo(f"{total} {'would be' if dry_run else 'are'} free again.")
+
+
+def _choice(spec: str, server: str | None) -> tuple[CudaSet | Offered | RootfsRow, tuple[Offered, ...]]:
+    """Return what is to be installed, and everything that named servers offer."""
+    from buildtool.errors import GpubuildError, InvalidInputError
+    from buildtool.probe.model import Offered
+    from buildtool.toolchain import choose, platform_name
+    from buildtool.toolchain.vendor.channels import REDIST
+    from buildtool.toolchain.vendor.offers import look
+
+    platform = platform_name()
+    given = {REDIST.provider: server} if server else {}
+    offered, failures = look(platform, given)
+    if server and failures:
+        raise failures[0]
+    try:
+        chosen = choose(spec, platform, offered, server_first=bool(server))
+    except GpubuildError as error:
+        if failures:  # what was meant may be there
+            raise failures[0] from error
+        raise
+    if server and not isinstance(chosen, Offered):
+        what = f"The server of {REDIST.title} has nothing that meets {spec!r}."
+        raise InvalidInputError(what, hint=f"Leave {REDIST.option} out to take it from elsewhere.")
+    for failure in failures:
+        print_note(f"{failure.what} {failure.why}".rstrip())
+    return chosen, offered
 
 
 def _compiler() -> PlanCompiler:

@@ -6,7 +6,7 @@ from buildtool.compat.case import Case
 from buildtool.compat.explain import explain
 from buildtool.compat.kernels import runtime_mode
 from buildtool.compat.known_bad import bad_launchers, bad_options
-from buildtool.compat.model import Plan, PlanCompiler, PlanRootfs, PlanToolkit
+from buildtool.compat.model import Plan, PlanCompiler, PlanProvider, PlanRootfs, PlanToolkit
 from buildtool.compat.options import ToolkitOption, launchers_of
 from buildtool.compat.patches import choose_patches, stated
 from buildtool.compat.recipes import OptionRow
@@ -38,6 +38,7 @@ def assemble(case: Case, chosen: Candidate) -> Plan:
         runtime=runtime,
         wheels=wheels_of(case, chosen, targets, runtime, stated(patches, chosen.source)),
         platform=case.platform,
+        inside=case.host.image,
         decisions=explain(case, chosen, targets, tuple(rows.values()), patches),
     )
 
@@ -45,7 +46,7 @@ def assemble(case: Case, chosen: Candidate) -> Plan:
 def launchers(case: Case, chosen: Candidate) -> tuple[str, ...]:
     """Return the compiler caches to try, best first, without those that are known to break this toolkit."""
     bad = bad_launchers(chosen.option, case.host)
-    return tuple(name for name in launchers_of(chosen.option) if name not in bad)
+    return tuple(name for name in launchers_of(chosen.option, case.host) if name not in bad)
 
 
 def final_targets(case: Case, chosen: Candidate) -> tuple[Target, ...]:
@@ -93,11 +94,16 @@ def _toolkit(option: ToolkitOption | None) -> PlanToolkit | None:
     return PlanToolkit(
         kind=option.kind,
         version=option.version,
-        provider="rootfs" if option.rootfs is not None else "pypi" if option.wheels is not None else "system",
+        provider=_provider(option),
         pins=option.wheels.pins if option.wheels is not None else (),
         path=option.install.path if option.install is not None else None,
         rootfs=plan_rootfs(option.rootfs) if option.rootfs is not None else None,
     )
+
+
+def _provider(option: ToolkitOption) -> PlanProvider:
+    assert option.provider != "elsewhere"  # noqa: S101 - such a candidate breaks a fact
+    return option.provider
 
 
 def plan_rootfs(row: RootfsRow) -> PlanRootfs:

@@ -66,6 +66,9 @@ def make_case(request: Request, host: Host) -> Case:
         UnknownNameError: a backend, target, recipe, source or toolkit nobody knows.
         InvalidInputError: nothing to build for.
     """
+    if host.image is not None and request.runtime == "bundle":
+        what = f"Libraries of the container image {host.image.name} cannot be bundled."
+        raise InvalidInputError(what, hint="Leave --runtime bundle out, or build without --in.")
     recipe = load_recipe(request.recipe)
     toolkit = parse_wish(request.toolkit) if request.toolkit else None
     exact = parse_targets(request.targets)

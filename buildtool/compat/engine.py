@@ -21,7 +21,7 @@ from buildtool.compat.versions import TOOLKITS, Release, parse_wish
 from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError
 from buildtool.probe.model import Host
 
-PROVIDERS = ("system", "pypi", "rootfs", "elsewhere")
+PROVIDERS = ("system", "pypi", "redist", "rootfs", "elsewhere")
 
 
 def resolve(request: Request, host: Host) -> Plan:
@@ -143,9 +143,10 @@ def every(case: Case) -> Iterator[Candidate]:
 def preference(case: Case, option: ToolkitOption | None) -> tuple[object, ...]:
     """Return the sort key of a toolkit; lower is better.
 
-    An installed toolkit comes before a fetched one, and that before a root filesystem made for it. With an NVIDIA
-    driver: the newest toolkit it offers, then the nearest newer one. Without: the lowest minor release, whose code the
-    most drivers run. Always the newest update of a minor release.
+    An installed toolkit comes before one of a package registry, that before one of a server that the user named, and
+    that before a root filesystem made for it. With an NVIDIA driver: the newest toolkit it offers, then the nearest
+    newer one. Without: the lowest minor release, whose code the most drivers run. Always the newest update of a minor
+    release.
     """
     if option is None:
         return ()

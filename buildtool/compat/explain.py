@@ -13,6 +13,7 @@ from buildtool.compat.patches import PatchChoice, explain_patches, explain_reach
 from buildtool.compat.recipes import OptionRow
 from buildtool.compat.rules import Candidate, base_targets, compiler_needs, goes_with, lacking
 from buildtool.compat.targets import Target, cmake_cuda
+from buildtool.compat.vendor import SERVERS
 
 NAMED_TARGETS = 3
 
@@ -25,7 +26,7 @@ def explain(
     patches: tuple[PatchChoice, ...],
 ) -> tuple[Decision, ...]:
     """Return the decisions of a plan, in the order they were made."""
-    found = [_source(case, chosen), _backend(case)]
+    found = [_source(case, chosen), _backend(case), *_image(case)]
     if case.backend in {"cuda", "rocm"}:
         found += _targets(case, chosen, targets)
     if chosen.option is not None:
@@ -57,6 +58,14 @@ def _backend(case: Case) -> Decision:
     return Decision(subject="backend", choice=case.backend, rule="backend", reason=case.backend_reason)
 
 
+def _image(case: Case) -> list[Decision]:
+    image = case.host.image
+    if image is None:
+        return []
+    reason = "asked for: compilers, toolkit and C library are those inside it"
+    return [Decision(subject="container", choice=f"{image.name} ({image.id[:19]})", rule="image", reason=reason)]
+
+
 def _targets(case: Case, chosen: Candidate, targets: tuple[Target, ...]) -> list[Decision]:
     reason = case.targets_reason
     base = base_targets(case, chosen.option)
@@ -86,6 +95,10 @@ def _toolkit(case: Case, option: ToolkitOption) -> list[Decision]:
     if option.install is not None:
         where, rule = f"installed in {option.install.path}", "toolkit-installed"
         reason = "an installed toolkit that fits is used before one is fetched"
+    elif option.offered is not None:
+        where, rule = f"from a server of {SERVERS[option.offered.provider]} that you named", "toolkit-server"
+        reason = "neither an installed toolkit nor one from a package registry fits"
+        reason += _passed_over(case, option.kind)
     elif option.rootfs is not None:
         where, rule = f"in a private root filesystem of Debian {option.rootfs.suites[-1]}", "toolkit-rootfs"
         reason = "neither an installed toolkit nor one from a package registry fits"
@@ -196,7 +209,7 @@ def _launcher(case: Case, chosen: Candidate) -> Decision:
     reason = "the first that passes a trial compile with this compiler; else no cache"
     return Decision(
         subject="compiler cache",
-        choice=", ".join(name for name in launchers_of(chosen.option) if name not in bad),
+        choice=", ".join(name for name in launchers_of(chosen.option, case.host) if name not in bad),
         rule="launcher",
         reason="; ".join([reason, *(row.what for row in rows)]),
         sources=tuple(source for row in rows for source in row.source),

@@ -7,11 +7,14 @@ from typing import Literal
 
 import msgspec
 
+from buildtool.probe.model import ContainerImage
+
 PLAN_SCHEMA = 1
 LAUNCHERS = ("sccache", "ccache")
 Backend = Literal["cuda", "rocm", "vulkan", "cpu"]
 Profile = Literal["portable", "native", "minimal"]
 RuntimeMode = Literal["pip", "bundle", "system"]
+PlanProvider = Literal["pypi", "system", "redist", "rootfs"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,6 +29,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     source: str | None = None  # a name the recipe offers, a path, a git URL with #tag, an archive URL
     profile: Profile = "portable"
     runtime: RuntimeMode = "pip"
+    inside: str | None = None  # "docker://image:tag"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,13 +42,22 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sources: tuple[str, ...] = ()
 
 
-class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file of a package registry, fixed by name, version, file name and sha256 (lower-case hex)."""
+class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A file of a package registry or server, fixed by name, version, file name and sha256 (lower-case hex).
+
+    Attributes:
+        name: the package or component.
+        version: its version.
+        filename: its file; of a vendor's server, the path below the server's address.
+        sha256: of the file.
+        bytes: its size, where the server tells it beforehand; else 0.
+    """
 
     name: str
     version: str
     filename: str
     sha256: str
+    bytes: int = 0
 
 
 class PlanSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,13 +109,14 @@ class PlanRootfs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class PlanToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which CUDA/ROCm/Vulkan toolkit compiles it and where that comes from.
 
-    ``provider`` is ``pypi`` (assembled in the store from `pins`), ``system`` (installed at `path`) or ``rootfs`` (the
-    private root filesystem `rootfs`, made of `pins`; without pins, the versions are those of the day it is made).
+    ``provider`` is ``pypi`` (assembled in the store from `pins`), ``system`` (installed at `path`), ``redist``
+    (archives of a vendor's server, assembled in the store from `pins`) or ``rootfs`` (the private root filesystem
+    `rootfs`, made of `pins`). Pins of the last two may be open; then they are those of the day it is fetched.
     """
 
     kind: Literal["cuda", "rocm", "vulkan"]
     version: str
-    provider: Literal["pypi", "system", "rootfs"]
+    provider: PlanProvider
     pins: tuple[Pin, ...] = ()
     path: str | None = None
     rootfs: PlanRootfs | None = None
@@ -140,6 +154,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Attributes:
         launcher: compiler caches to try, best first; one is used only after a trial compile proved it.
+        inside: the container image that holds the compilers and the toolkit; None when they are on the machine.
         cmake_options: upstream's and CMake's own cache variables, machine-independent.
         decisions: the explanation; not part of the identity.
     """
@@ -158,6 +173,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     runtime: RuntimeMode
     wheels: tuple[PlanWheel, ...]
     platform: str  # "linux-x86_64"
+    inside: ContainerImage | None = None
     decisions: tuple[Decision, ...] = ()
 
     def digest(self) -> str:

@@ -149,7 +149,8 @@ def other_wishes(asked: Request) -> list[str]:
     words = ["--recipe", asked.recipe] if asked.recipe != "llama.cpp" else []
     words += ["--source", asked.source] if asked.source else []
     words += ["--profile", asked.profile] if asked.profile != "portable" else []
-    return words + (["--runtime", asked.runtime] if asked.runtime != "pip" else [])
+    words += ["--runtime", asked.runtime] if asked.runtime != "pip" else []
+    return words + (["--in", asked.inside] if asked.inside else [])
 
 
 def _release(one: Candidate) -> str:
@@ -179,6 +180,8 @@ def _first(case: Case, one: Candidate) -> Iterator[Step]:
 
 
 def _install_step(case: Case, one: Candidate, place: tables.Place) -> Step:
+    if case.host.image is not None:
+        return Step(words=f"take an image that has {_title(one)}")
     if place.kind == "vulkan":
         row = next((row for row in tables.package_names() if case.host.os.id in row.os), None)
         if row is None:

@@ -12,9 +12,9 @@ from buildtool.compat.model import LAUNCHERS, Backend
 from buildtool.compat.pypi_sets import CudaSet, cuda_sets
 from buildtool.compat.rootfs import RootfsRow, missing_programs, rootfs_for
 from buildtool.compat.versions import Release
-from buildtool.probe.model import Host, ToolkitInstall
+from buildtool.probe.model import Host, Offered, ToolkitInstall
 
-Provider = Literal["system", "pypi", "rootfs", "elsewhere"]
+Provider = Literal["system", "pypi", "redist", "rootfs", "elsewhere"]
 UNKNOWN_VULKAN = "1.4"  # an SDK that does not tell its version, and one to be installed, is taken for a current one
 DISTRIBUTION_ROOTS = ("/usr", "/usr/lib/nvidia-cuda-toolkit", "/usr/lib/cuda")
 
@@ -29,6 +29,7 @@ class ToolkitOption(msgspec.Struct, frozen=True, kw_only=True):
         provider: ``elsewhere``: somebody must install it first.
         install: the installation, for ``system``.
         wheels: the set of wheels, for ``pypi``.
+        offered: what a server that the user named offers, for ``redist``.
         rootfs: the root filesystem to make, for ``rootfs``.
         place: where to get it, for ``elsewhere``.
         cuda: the row of its CUDA release, if there is one.
@@ -42,6 +43,7 @@ class ToolkitOption(msgspec.Struct, frozen=True, kw_only=True):
     provider: Provider
     install: ToolkitInstall | None = None
     wheels: CudaSet | None = None
+    offered: Offered | None = None
     rootfs: RootfsRow | None = None
     place: tables.Place | None = None
     cuda: tables.CudaToolkit | None = None
@@ -59,10 +61,11 @@ class ToolkitOption(msgspec.Struct, frozen=True, kw_only=True):
         return self.rootfs is not None and self.rootfs.compiler is not None
 
 
-def launchers_of(option: ToolkitOption | None) -> tuple[str, ...]:
+def launchers_of(option: ToolkitOption | None, host: Host) -> tuple[str, ...]:
     """Return the compiler caches that can be used with a toolkit, best first."""
-    # In a root filesystem sccache's server would have to run inside as well; ccache has none.
-    return ("ccache",) if option is not None and option.entered else LAUNCHERS
+    # In a root filesystem or container sccache's server would have to run inside as well; ccache has none.
+    inside = host.image is not None or (option is not None and option.entered)
+    return ("ccache",) if inside else LAUNCHERS
 
 
 def platform_of(host: Host) -> str:
@@ -90,6 +93,14 @@ def _installs(host: Host, kind: str) -> Iterator[ToolkitInstall]:
     )
 
 
+def _offered(host: Host, kind: str) -> Iterator[Offered]:
+    """Yield what named servers offer for this machine, in an order of its own."""
+    yield from sorted(
+        (one for one in host.offered if one.kind == kind and Release.read(one.version)),
+        key=lambda one: (one.provider, one.version),
+    )
+
+
 def _cuda(host: Host) -> Iterator[ToolkitOption]:
     rows = {row.release.minor: row for row in tables.cuda_toolkits()}
     for install in _installs(host, "cuda"):
@@ -100,11 +111,16 @@ def _cuda(host: Host) -> Iterator[ToolkitOption]:
         )  # fmt: skip
     platform = platform_of(host)
     for wheels in cuda_sets():
-        if wheels.platform == platform:
+        if wheels.platform == platform and host.image is None:
             yield ToolkitOption(
                 kind="cuda", version=wheels.version, names=(wheels.version, wheels.meta), provider="pypi",
                 wheels=wheels, cuda=rows.get(Release.parse(wheels.version).minor),
             )  # fmt: skip
+    for offered in _offered(host, "cuda"):
+        yield ToolkitOption(
+            kind="cuda", version=offered.version, names=(offered.version,), provider=offered.provider, offered=offered,
+            cuda=rows.get(Release.parse(offered.version).minor),
+        )  # fmt: skip
     if not missing_programs(host, "cuda"):
         yield from rootfs_options("cuda", platform)
     for row in rows.values():

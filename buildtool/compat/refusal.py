@@ -34,6 +34,7 @@ from buildtool.compat.rules import (
     toolkit_needs,
 )
 from buildtool.compat.targets import Target
+from buildtool.compat.versions import Release, suggest
 from buildtool.errors import GpubuildError, IncompatibleError, MissingToolError, UnknownNameError
 
 
@@ -265,7 +266,8 @@ def _driver_words(case: Case) -> str:
 def _no_compiler(case: Case) -> MissingToolError:
     step = any_compiler_step(case.host)
     odd = ", ".join(sorted(one.cxx for one in case.host.host_compilers))
-    what = "No C++ compiler was found on this machine."
+    where = f"in {case.host.image.name}" if case.host.image is not None else "on this machine"
+    what = f"No C++ compiler was found {where}."
     why = "llama.cpp is C++, and nvcc needs a host compiler too."
     if odd:
         what = f"No usable C++ compiler was found: {odd} tells no version, or has no C compiler beside it."
@@ -282,7 +284,10 @@ def _unknown_toolkit(case: Case) -> UnknownNameError | None:
     if any(wish.admits(name) for name in names) or any(wish.admits(*one.names) for one in found):
         return None
     what = f"Nobody knows a toolkit {wish}."
-    return UnknownNameError(what, hint=f"Known {NAMES[wish.kind]} releases: {', '.join(names)}.")
+    offered = sorted({name for one in found if one.offered is not None for name in one.names}, key=Release.parse)
+    near = suggest(wish.specifier.lstrip("=<>~! "), offered, cutoff=0.7)
+    hint = f"Did you mean {wish.kind}=={near[0]}? " if near else ""
+    return UnknownNameError(what, hint=f"{hint}Known {NAMES[wish.kind]} releases: {', '.join(names)}.")
 
 
 _WORDS: dict[Fact, Callable[[Case], str]] = {

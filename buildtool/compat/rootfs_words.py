@@ -21,7 +21,7 @@ def rootfs_words(case: Case) -> tuple[str, ...]:
         for option in rootfs_options(case.backend, case.platform)
         if all(serves(option, target) for target in targets) and (wish is None or wish.admits(*option.names))
     ]
-    if not missing or not fitting:
+    if not missing or not fitting or case.host.image is not None:
         return ()
     names = " or ".join(f"{NAMES[case.backend]} {version}" for version in fitting)
     return (f"with {' and '.join(missing)} installed, gpubuild makes {names} itself, in a private root filesystem",)

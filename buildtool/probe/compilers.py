@@ -26,8 +26,14 @@ class VisualStudio(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     installation_path: str
 
 
-def host_compilers(machine: Machine) -> tuple[tuple[HostCompiler, ...], tuple[str, ...]]:
+def host_compilers(
+    machine: Machine, limit_s: float = TIMEOUT_S * 2
+) -> tuple[tuple[HostCompiler, ...], tuple[str, ...]]:
     """Find compilers, best first: CXX, then the plain names, then the newest versions.
+
+    Args:
+        machine: where to look.
+        limit_s: seconds they may take to answer, all together.
 
     Returns:
         The compilers and warnings about those that did not answer.
@@ -37,7 +43,7 @@ def host_compilers(machine: Machine) -> tuple[tuple[HostCompiler, ...], tuple[st
     }
     if machine.system == "windows":
         questions["msvc"] = partial(_msvc, machine)
-    answers, failures = gather(questions, TIMEOUT_S * 2)
+    answers, failures = gather(questions, limit_s)
     warnings = tuple(f"The compiler {path} {why}." for path, why in failures.items())
     return tuple(compiler for compiler in answers.values() if compiler is not None), warnings
 

@@ -110,8 +110,33 @@ class Libc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     version: str | None
 
 
+class Offered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A toolkit that a server offers which the user has named.
+
+    Attributes:
+        kind: which toolkit.
+        provider: how it is packaged there, and so what unpacks it: ``redist`` (NVIDIA's redistributable archives).
+        version: its release, as the server writes it.
+    """
+
+    kind: Literal["cuda", "rocm"]
+    provider: Literal["redist"]
+    version: str
+
+
+class ContainerImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A container image: `name` as it was asked for (``docker://...``), `id` the sha256 of its configuration."""
+
+    name: str
+    id: str
+
+
 class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything later rooms may know about this machine."""
+    """Everything later rooms may know about this machine.
+
+    `offered` is filled for a plan only, and only from servers that the environment names. With `image`, toolkits,
+    compilers, operating system and C library are those inside it.
+    """
 
     schema: int = SCHEMA
     devices: tuple[Device, ...] = ()
@@ -123,4 +148,6 @@ class Host(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     libc: Libc | None = None
     cpus: int = 1
     memory_mib: int | None = None
+    offered: tuple[Offered, ...] = ()
+    image: ContainerImage | None = None
     warnings: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from buildtool.errors import BuildError
 from buildtool.toolchain.model import Toolchain
 from buildtool.toolchain.rootfs.record import INFO, licence, owners
+from buildtool.toolchain.sandbox import Sandbox
 
 LIBRARY_FOLDERS = ("lib64", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib", "targets/x86_64-linux/lib")
 SYSTEM_ROOTS = ("usr",)
@@ -43,12 +44,12 @@ def origin_of(toolchain: Toolchain) -> Origin:
     """Return the place that a toolchain's libraries come from.
 
     Raises:
-        BuildError: it has no place (the host's own compiler).
+        BuildError: it has no place here (the host's own compiler, a container image).
     """
-    if toolchain.sandbox is not None:
+    if isinstance(toolchain.sandbox, Sandbox):
         return DebianOrigin(Path(toolchain.sandbox.tree))
-    if toolchain.root is None:
-        what = "A toolchain without a toolkit has no libraries to bundle."
+    if toolchain.root is None or toolchain.sandbox is not None:
+        what = "A toolchain without a toolkit on this machine has no libraries to bundle."
         raise BuildError(what)
     root = Path(toolchain.root)
     own = _folders(root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from buildtool.compat.model import Plan
+from buildtool.compat.vendor import SERVERS
 from buildtool.errors import InvalidInputError, UnknownNameError
 from buildtool.script import bash, powershell
 from buildtool.script.compose import compose
@@ -19,11 +20,16 @@ def shell_for(plan: Plan, shell: str) -> str:
 
     Raises:
         UnknownNameError: `shell` is none of `SHELLS`.
-        InvalidInputError: the plan is for a system where that shell builds nothing.
+        InvalidInputError: the plan is for a system where that shell builds nothing, or a place that no script enters.
     """
     if shell.lower() not in SHELLS:
         what = f"gpubuild writes no {shell!r} script."
         raise UnknownNameError(what, hint=f"Choose from {', '.join(SHELLS)}.")
+    if plan.inside is not None or (plan.toolkit is not None and plan.toolkit.provider in SERVERS):
+        place = f"in {plan.inside.name}" if plan.inside is not None else "with a toolkit from a vendor's server"
+        what = f"gpubuild writes no script for a build {place}."
+        hint = "Write one for an installed toolkit, or build with gpubuild: gpubuild compile"
+        raise InvalidInputError(what, hint=hint)
     system = plan.platform.partition("-")[0]
     own = _OF_SYSTEM.get(system)
     if own is None:

@@ -1,16 +1,8 @@
 """Compilers of a plan: assembled in the store from a package registry, or the installed ones, checked."""
 
-from buildtool.toolchain.manage import (
-    InstalledToolkit,
-    available,
-    available_rootfs,
-    choose,
-    install,
-    installed,
-    platform_name,
-    remove,
-    show,
-)
+from buildtool.toolchain.fetch import available, available_rootfs, choose, install
+from buildtool.toolchain.here import platform_name
+from buildtool.toolchain.manage import InstalledToolkit, installed, remove, show
 from buildtool.toolchain.model import Toolchain
 from buildtool.toolchain.provide import COMPILER_HINT, acquire, pinned, require_usable
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from buildtool.errors import MissingToolError
@@ -19,7 +20,16 @@ def rocm_toolchain(root: Path, version: str) -> tuple[dict[str, str], dict[str, 
     Raises:
         MissingToolError: it has no clang.
     """
-    clang = _clang(root)
+    return rocm_options(root, version, [path for place in CLANG_PLACES for path in root.glob(f"{place}/clang++")])
+
+
+def rocm_options(root: Path, version: str, clangs: Iterable[Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the same for a root of which only the paths that look like its clang are known.
+
+    Raises:
+        MissingToolError: there are none.
+    """
+    clang = max(clangs, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))], default=None)
     if clang is None:
         what = f"ROCm {version} at {root} has no clang++."
         hint = "Install its compiler: the package rocm-llvm (AMD) or hipcc (Debian, Ubuntu)."
@@ -29,11 +39,6 @@ def rocm_toolchain(root: Path, version: str) -> tuple[dict[str, str], dict[str, 
         # Debian's clang has the device libraries beside it, and stops to look there when ROCM_PATH is set.
         return options, {"HIPCXX": str(clang)}
     return options, {"ROCM_PATH": str(root), "HIP_PATH": str(root), "HIPCXX": str(clang)}
-
-
-def _clang(root: Path) -> Path | None:
-    found = [path for place in CLANG_PLACES for path in root.glob(f"{place}/clang++") if path.is_file()]
-    return max(found, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))], default=None)
 
 
 def vulkan_toolchain(root: Path) -> tuple[dict[str, str], dict[str, str]]:

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from buildtool.toolchain.sandbox import Sandbox
+from buildtool.compat.model import PlanProvider
+from buildtool.toolchain.sandbox import AnySandbox
 
 
 class Toolchain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -15,21 +16,21 @@ class Toolchain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Attributes:
         kind: ``cuda``, ``rocm``, ``vulkan``, or ``host`` when the backend needs no toolkit.
         version: the toolkit's version (``13.0.88``), "" for ``host``.
-        root: the toolkit's root directory, None for ``host``; of a root filesystem, as it is inside.
-        provider: ``pypi``, ``system``, ``rootfs`` or ``host``.
+        root: the toolkit's root directory, None for ``host``; of a root filesystem or image, as it is inside.
+        provider: as in a plan's toolkit, or ``host``.
         cmake_options: cache variables that point CMake at it (``CMAKE_CUDA_COMPILER``, ``CUDAToolkit_ROOT``).
         env: environment variables its programs need.
         cmake: path of the cmake program.
         ninja: path of the ninja program.
-        sandbox: what every compile runs inside, when the compilers are in a root filesystem.
+        sandbox: what every compile runs inside, when the compilers are in a root filesystem or image.
     """
 
     kind: Literal["cuda", "rocm", "vulkan", "host"]
     version: str
     root: str | None
-    provider: Literal["pypi", "system", "rootfs", "host"]
+    provider: PlanProvider | Literal["host"]
     cmake_options: dict[str, str]
     env: dict[str, str]
     cmake: str
     ninja: str
-    sandbox: Sandbox | None = None
+    sandbox: AnySandbox | None = None

@@ -10,9 +10,11 @@ import msgspec
 
 from buildtool.compat.model import PlanCompiler, PlanToolkit
 from buildtool.errors import IncompatibleError, MissingToolError
+from buildtool.probe.model import ContainerImage
 from buildtool.store.entries import Store
 from buildtool.store.progress import Progress
 from buildtool.toolchain.cuda_wheels import assemble, check_nvcc, nvcc_path, toolkit_root
+from buildtool.toolchain.here import platform_name
 from buildtool.toolchain.installed import rocm_toolchain, vulkan_toolchain
 from buildtool.toolchain.model import Toolchain
 from buildtool.toolchain.programs import cmake_path, ninja_path
@@ -31,6 +33,8 @@ def acquire(
     progress: Progress | None = None,
     store: Store | None = None,
     mirror: Mirror | None = None,
+    server: str | None = None,
+    inside: ContainerImage | None = None,
 ) -> Toolchain:
     """Make the compilers of a plan ready and say how CMake finds them.
 
@@ -40,12 +44,19 @@ def acquire(
         progress: told about downloads, unpacking and waiting.
         store: where fetched toolkits are kept (default: the user's store).
         mirror: where Debian packages come from (default: apt's configuration).
+        server: address of the vendor's server, for a toolkit from one (default: the environment's).
+        inside: the container image that holds all of it.
 
     Raises:
         MissingToolError: the host compiler or an installed toolkit is not where the plan says.
         IncompatibleError: the toolkit is of a kind that cannot be fetched.
-        NetworkError, IntegrityError, StorageError: see `buildtool.toolchain.cuda_wheels.assemble`.
+        NetworkError, IntegrityError, StorageError: see `assemble` in `buildtool.toolchain.cuda_wheels` and
+            `buildtool.toolchain.vendor.redist`.
     """
+    if inside is not None:
+        from buildtool.toolchain.container.provide import toolchain_inside
+
+        return toolchain_inside(toolkit, compiler, inside)
     if toolkit is not None and toolkit.provider == "rootfs" and toolkit.kind != "vulkan":
         return _inside(toolkit, compiler, store or Store(), progress, mirror)
     for program in (compiler.cxx, compiler.cc):
@@ -64,7 +75,7 @@ def acquire(
             cmake=cmake_path(),
             ninja=ninja_path(),
         )
-    root, more, env = _toolkit(toolkit, compiler, store or Store(), progress, mirror)
+    root, more, env = _toolkit(toolkit, compiler, store or Store(), progress, mirror=mirror, server=server)
     return Toolchain(
         kind=toolkit.kind,
         version=toolkit.version,
@@ -82,19 +93,36 @@ ToolkitT = TypeVar("ToolkitT", bound=PlanToolkit | None)
 
 def pinned(
     toolkit: ToolkitT,
+    platform: str = "",
     *,
     progress: Progress | None = None,
     store: Store | None = None,
     mirror: Mirror | None = None,
+    server: str | None = None,
 ) -> ToolkitT:
-    """Return the toolkit with nothing left open: a root filesystem gets the package versions it will consist of.
+    """Return the toolkit with nothing left open: which packages or archives, in which versions, it will consist of.
 
-    One of the store is taken as it is, however old, so that nothing changes until it is removed.
+    A root filesystem of the store is taken as it is, however old, so that nothing changes until it is removed.
+
+    Args:
+        toolkit: of a plan.
+        platform: the plan's (default: this machine's).
+        progress: told what is looked up.
+        store: where fetched toolkits are kept (default: the user's store).
+        mirror: where Debian packages come from (default: apt's configuration).
+        server: address of the vendor's server, for a toolkit from one (default: the environment's).
 
     Raises:
-        GpubuildError: as `buildtool.toolchain.rootfs.resolve.resolve`.
+        GpubuildError: as `buildtool.toolchain.rootfs.resolve.resolve` and `buildtool.toolchain.vendor.redist.look_up`.
     """
-    if toolkit is None or toolkit.rootfs is None or toolkit.pins:
+    if toolkit is None or toolkit.pins:
+        return toolkit
+    if toolkit.provider == "redist":
+        from buildtool.toolchain.vendor import redist
+
+        version, pins = redist.look_up(toolkit.version, platform or platform_name(), url=server)
+        return msgspec.structs.replace(toolkit, version=version, pins=pins)
+    if toolkit.rootfs is None:
         return toolkit
     from buildtool.toolchain.rootfs.make import KIND, pins_of
     from buildtool.toolchain.rootfs.resolve import resolve
@@ -107,12 +135,16 @@ def pinned(
     return msgspec.structs.replace(toolkit, pins=resolve(toolkit.rootfs, mirror or find_mirror()).pins)
 
 
-def require_usable(toolkit: PlanToolkit | None) -> None:
+def require_usable(toolkit: PlanToolkit | None, inside: ContainerImage | None = None) -> None:
     """Make sure that this machine can use a toolkit, before anything is fetched for it.
 
     Raises:
-        MissingToolError: it is a root filesystem with compilers inside, and this machine cannot enter one.
+        MissingToolError: it is in a root filesystem or an image, and this machine cannot enter it.
     """
+    if inside is not None:
+        from buildtool.toolchain.container.provide import require_image
+
+        require_image(inside)
     if toolkit is not None and toolkit.rootfs is not None and toolkit.kind != "vulkan":
         from buildtool.toolchain.sandbox import require_namespaces
 
@@ -147,7 +179,13 @@ def _inside(
 
 
 def _toolkit(
-    toolkit: PlanToolkit, compiler: PlanCompiler, store: Store, progress: Progress | None, mirror: Mirror | None
+    toolkit: PlanToolkit,
+    compiler: PlanCompiler,
+    store: Store,
+    progress: Progress | None,
+    *,
+    mirror: Mirror | None,
+    server: str | None,
 ) -> tuple[Path, dict[str, str], dict[str, str]]:
     # ggml builds its shader generator as a project of its own, which knows nothing of CMAKE_CXX_COMPILER.
     generator = {"CC": compiler.cc, "CXX": compiler.cxx}
@@ -159,6 +197,12 @@ def _toolkit(
             raise IncompatibleError(what, hint="Install it, then plan again.")
         entry = assemble(toolkit, compiler.cc, store=store, progress=progress)
         root = toolkit_root(entry.path)
+        return root, _cuda_options(root, compiler), {}
+    if toolkit.provider == "redist":
+        from buildtool.toolchain.vendor import redist
+
+        exact = pinned(toolkit, progress=progress, store=store, server=server)
+        root = redist.assemble(exact, compiler.cc, store=store, progress=progress, url=server).path
         return root, _cuda_options(root, compiler), {}
     root = Path(toolkit.path or "")
     if not toolkit.path or not root.is_dir():

@@ -1,6 +1,6 @@
-"""Running a command inside a root filesystem: bubblewrap, without root, without network.
+"""Running a command where the compilers are and the machine is not: in a root filesystem or in a container.
 
-The command sees the root filesystem read-only, the paths it is given under their own names, an empty home, and
+The command sees that place read-only, the paths it is given under their own names, an empty home, no network, and
 nothing else of the machine. What it is given to write is the only thing that stays.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -31,8 +32,37 @@ ISOLATIONS = (
 REFUSED = ("No permissions to creat", "Creating new namespace failed", "setting up uid map", "Operation not permitted")
 
 
+class AnySandbox(Protocol):
+    """A way into another place."""
+
+    @property
+    def place(self) -> str:
+        """What the place is, as a name that changes when its content does."""
+
+    def has(self, program: str) -> bool:
+        """Say whether a program lies at this path inside."""
+
+    def argv(
+        self, command: Sequence[str], *, cwd: Path, readable: Sequence[Path] = (), writable: Sequence[Path] = ()
+    ) -> list[str]:
+        """Return the command line that runs `command` inside.
+
+        Args:
+            command: program and arguments, with paths as they are inside.
+            cwd: where it starts; below one of the paths given.
+            readable: further paths it may read.
+            writable: paths it may write.
+
+        Raises:
+            InvalidInputError: a path cannot be shown inside.
+        """
+
+    def environment(self, added: Mapping[str, str]) -> dict[str, str]:
+        """Return the whole environment to run that command line in, so that `added` is what counts inside."""
+
+
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A root filesystem that can be entered.
+    """A root filesystem that can be entered with bubblewrap; the methods are those of `AnySandbox`.
 
     Attributes:
         tree: the root filesystem's directory.
@@ -46,6 +76,15 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     isolation: tuple[str, ...]
     readable: tuple[str, ...] = ()
 
+    @property
+    def place(self) -> str:
+        """The tree's directory; a tree never changes."""
+        return self.tree
+
+    def has(self, program: str) -> bool:
+        """Look for it in the tree."""
+        return Path(self.tree, program.lstrip("/")).is_file()
+
     def argv(
         self,
         command: Sequence[str],
@@ -54,17 +93,7 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         readable: Sequence[Path] = (),
         writable: Sequence[Path] = (),
     ) -> list[str]:
-        """Return the command line that runs `command` inside.
-
-        Args:
-            command: program and arguments, with paths as they are inside.
-            cwd: where it starts; below one of the paths given.
-            readable: further paths it may read.
-            writable: paths it may write.
-
-        Raises:
-            InvalidInputError: a path lies where the root filesystem has its own.
-        """
+        """Return bubblewrap's command line."""
         words = [self.program, *self.isolation, "--dev", "/dev", "--tmpfs", SCRATCH]
         for name in TOP_LEVEL:
             if Path(self.tree, name).is_dir():
@@ -78,20 +107,25 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         shown += [("--bind", path) for path in writable]
         # A path below another one must come after it, or it would be covered.
         for option, path in sorted(shown, key=lambda pair: (len(pair[1].parts), pair[0] == "--bind")):
-            _refuse_own(path)
+            refuse_own(path)
             words += [option, str(path), str(path)]
         return [*words, "--chdir", str(cwd), "--", *command]
 
     def environment(self, added: Mapping[str, str]) -> dict[str, str]:
-        """Return the whole environment of a command inside: nothing of the machine's own comes along."""
+        """Return what bubblewrap hands on as it is: nothing of the machine's own."""
         return {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": SCRATCH, "TMPDIR": SCRATCH} | dict(added)
 
 
-def _refuse_own(path: Path) -> None:
+def refuse_own(path: Path) -> None:
+    """Refuse a path that would hide what a place has itself.
+
+    Raises:
+        InvalidInputError: it is one.
+    """
     inside = next((own for own in OWN if path.is_relative_to(own)), None)
     if inside is None or path.is_relative_to("/usr/local"):
         return
-    what = f"{path} cannot be shown inside a root filesystem, which has a {inside} of its own."
+    what = f"{path} cannot be shown inside a root filesystem or container, which has a {inside} of its own."
     raise InvalidInputError(what, hint="Use a path below /home, /opt, /srv, /tmp or /usr/local.")
 
 

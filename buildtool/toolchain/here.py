@@ -1,0 +1,15 @@
+"""Which machine this is, as the data tables name it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+SYSTEMS = {"linux": "linux", "win32": "windows", "darwin": "macos"}
+
+
+def platform_name() -> str:
+    """Return this machine's platform as the data tables name it: ``linux-x86_64``."""
+    machine = platform.machine().lower()
+    return f"{SYSTEMS.get(sys.platform, sys.platform)}-{MACHINES.get(machine, machine)}"
