@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from buildtool.codeobj import amdgpu, bundle, elf, names, pe, repack, scan
+from buildtool.codeobj import amdgpu, bundle, elf, names, pe, repack, rules, scan, tensile
 from buildtool.codeobj.manifest import Change, difference
 from buildtool.codeobj.model import Image
 from buildtool.codeobj.view import BytesView, DamagedError, SubView, View, read
@@ -171,8 +171,30 @@ def _table(view: View, name: str, pair: Pair) -> Edits:
     if names.data_pattern(pair.new).search(data):
         mixed = names.data_pattern(pair.old).search(data)
         return Edits((), view.size, 0, (f"the table names {pair.new} already",) if mixed else ())
-    changes = tuple(_replaced(data, 0, pair, "index"))
-    return Edits(changes, view.size, 0)
+    rows = tuple(_rows(data, name, pair))
+    taken = {change.offset + at for change in rows for at in range(len(change.after))}
+    words = (change for change in _replaced(data, 0, pair, "index") if change.offset not in taken)
+    return Edits(tuple(sorted((*rows, *words), key=lambda change: change.offset)), view.size, 0)
+
+
+def _rows(data: bytes, name: str, pair: Pair) -> Iterator[Change]:
+    """Make the rows of a processor's own table those of the new one, also where Tensile does not know its name.
+
+    The table is opened by its file's name, for this processor alone, so a row in it may as well be for all. Turned
+    back, such a row names its processor again.
+    """
+    if names.chips_of(name.rpartition("/")[2]) != {pair.old}:
+        return
+    old, new = tensile.row_for(pair.old), tensile.row_for(pair.new)
+    every = tensile.row_for_all(len(old))
+    if every is None:
+        return
+    fresh = new if rules.tensile_knows(pair.new) else every
+    for row in {old, every} - {fresh}:
+        start = data.find(row)
+        while start >= 0:
+            yield Change(start, row, fresh, "index")
+            start = data.find(row, start + 1)
 
 
 def _compressed(view: View, kind: str, images: list[Image], group: list[Image], pair: Pair) -> Change:

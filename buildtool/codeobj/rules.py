@@ -37,10 +37,16 @@ class _Generic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
+class _Tensile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    processors: tuple[str, ...]
+    source: str
+
+
 class _Loader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tegra: tuple[_Rows, ...]
     siblings: tuple[_Rows, ...]
     generic: _Generic
+    tensile: _Tensile
 
 
 @functools.cache
@@ -51,6 +57,11 @@ def _loader() -> _Loader:
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         what = "loader.toml is damaged."
         raise DataError(what, why=str(error)) from error
+
+
+def tensile_knows(chip: str) -> bool:
+    """Tell whether rocBLAS takes a table's row that names this processor."""
+    return chip in _loader().tensile.processors
 
 
 def will_run(image: Image, device: str, *, driver_cuda: str | None = None) -> Verdict:

@@ -24,3 +24,19 @@ def bare_image(name: str, size: int) -> Image:
     """Describe a Tensile table by its name."""
     found = NAME.search(name)
     return Image(kind="tensile", target=found[1] if found else "", bytes=size, offset=0)
+
+
+def row_for(chip: str) -> bytes:
+    """Return the predicate of a row that is for one processor, as Tensile writes it (msgpack)."""
+    outer, inner = b"\x82\xa4type\xa6AMDGPU\xa5value", b"\x82\xa4type\xa9Processor\xa5value"
+    return outer + inner + bytes([0xA0 | len(chip)]) + chip.encode()
+
+
+def row_for_all(length: int) -> bytes | None:
+    """Return a predicate that is always true, of `length` bytes; None where that cannot be.
+
+    It says ``{"type": "TruePred"}`` three times, the last time with longer heads of its strings, since a table keeps
+    its length. A map that names a key again is read as one that names it once.
+    """
+    text = b"\x83" + b"\xa4type\xa8TruePred" * 2 + b"\xdb\0\0\0\x04type" + b"\xda\0\x08TruePred"
+    return text if len(text) == length else None

@@ -103,17 +103,20 @@ def test_rocblas_as_it_is_serves_gfx1030_and_not_gfx1032(stock: Path, prove: Pro
 
 @pytest.mark.network
 @pytest.mark.usefixtures("module")
-def test_rewritten_for_gfx1032_rocblas_and_ggml_load_and_reach_their_launches(
-    stock: Path, prove: Prove, tmp_path: Path
+@pytest.mark.parametrize("target", ["gfx1032", "gfx1036"])
+def test_rewritten_rocblas_and_ggml_load_and_launch_what_the_original_card_gets(
+    stock: Path, prove: Prove, tmp_path: Path, target: str
 ) -> None:
-    assert exercise(prove(stock, "gfx1032"), "ggml-hip").verdict == "failed"
-    retarget(stock, "gfx1030", "gfx1032", tmp_path / "moved", thinned=True)
-    proof = prove(tmp_path / "moved", "gfx1032", "gfx1030")
+    original, untouched = prove(stock, "gfx1030"), prove(stock, target)
+    assert exercise(untouched, "ggml-hip").verdict == "failed"
+    retarget(stock, "gfx1030", target, tmp_path / "moved", thinned=True)
+    proof = prove(tmp_path / "moved", target, "gfx1030")
     for name in ("rocblas", "ggml-hip"):
         found = exercise(proof, name)
         assert found.verdict == "loader-proved", found.summary
-        assert {row.target for row in found.code_objects} == {"gfx1032"}
-        assert "TensileLibrary_lazy_gfx1032.dat" in found.files
+        assert {row.target for row in found.code_objects} == {target}
+        assert found.launches == exercise(original, name).launches
+        assert f"TensileLibrary_lazy_{target}.dat" in found.files
         assert not any("gfx1030" in file for file in found.files)
         assert all(row.registered == row.accepted for row in found.fat_binaries)
         assert exercise(proof, name, 1).verdict == "failed"  # it is for the other card now, and for that one alone

@@ -19,7 +19,8 @@ from buildtool.codeobj.view import BytesView, DamagedError
 from buildtool.errors import IncompatibleError, IntegrityError, InvalidInputError
 
 OLD, NEW = "gfx1030", "gfx1032"
-LAZY = {"predicate": {"type": "Processor", "value": OLD}, "rows": [f"TensileLibrary_Type_SS_{OLD}", "fallback"]}
+ROW = {"type": "AMDGPU", "value": {"type": "Processor", "value": OLD}}
+LAZY = {"predicate": ROW, "rows": [f"TensileLibrary_Type_SS_{OLD}", "fallback"]}
 
 
 def turned(source: Path, out: Path, old: str = OLD, new: str = NEW, *, thinned: bool = False) -> bytes:
@@ -93,11 +94,41 @@ def test_a_rocblas_tree(tmp_path: Path) -> None:
     assert not [name for name, content in after.items() if isinstance(content, bytes) and b"gfx1030" in content]
     assert inspect(tmp_path / "out").targets == (NEW,)
     index = msgspec.msgpack.decode(after[f"rocblas/library/TensileLibrary_lazy_{NEW}.dat"])  # type: ignore[arg-type]
-    assert index["predicate"]["value"] == NEW
+    assert index["predicate"] == {"type": "TruePred"}  # rocBLAS does not tell a gfx1032 by its name
     assert index["rows"] == [f"TensileLibrary_Type_SS_{NEW}", "fallback"]
     assert after[f"rocblas/library/latest_{NEW}.co"] == Path(f"TensileLibrary_Type_SS_{NEW}.co")
     assert f"rocblas/library/{NEW}-extra" in after
     assert "rocblas/library/TensileLibrary_lazy_gfx900.dat" not in after
+
+
+def predicate(path: Path) -> object:
+    return msgspec.msgpack.decode(path.read_bytes())["predicate"]
+
+
+def test_a_row_names_its_processor_only_where_rocblas_tells_it_by_name(tmp_path: Path) -> None:
+    name = "TensileLibrary_lazy_{}.dat"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / name.format(OLD)).write_bytes(msgspec.msgpack.encode(LAZY))
+    for source, old, new in (("a", OLD, NEW), ("b", NEW, "gfx1034"), ("c", "gfx1034", OLD)):
+        target = chr(ord(source) + 1)
+        retarget(tmp_path / source, old, new, tmp_path / target, thinned=False)
+        row = predicate(tmp_path / target / name.format(new))
+        assert row == (ROW if new == OLD else {"type": "TruePred"})
+    known = json.loads(json.dumps(LAZY).replace(OLD, "gfx1200"))
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / name.format("gfx1200")).write_bytes(msgspec.msgpack.encode(known))
+    retarget(tmp_path / "e", "gfx1200", "gfx1201", tmp_path / "f", thinned=False)
+    assert predicate(tmp_path / "f" / name.format("gfx1201")) == {
+        "type": "AMDGPU",
+        "value": {"type": "Processor", "value": "gfx1201"},
+    }
+
+
+def test_a_table_of_several_processors_keeps_their_names(tmp_path: Path) -> None:
+    """A row for all in it would take the other processors' problems."""
+    (tmp_path / "TensileLibrary.dat").write_bytes(msgspec.msgpack.encode(LAZY))
+    retarget(tmp_path / "TensileLibrary.dat", OLD, NEW, tmp_path / "out.dat", thinned=False)
+    assert predicate(tmp_path / "out.dat") == {"type": "AMDGPU", "value": {"type": "Processor", "value": NEW}}
 
 
 def test_a_tree_turned_back_by_its_inverse_and_by_its_manifest(tmp_path: Path) -> None:
