@@ -16,6 +16,7 @@ from buildtool.verify.rig.run import Ran
 NOT_LOADED = 3  # what the driver programs exit with when a library does not load, or lacks a function
 ERROR = re.compile(r"\berror\b", re.IGNORECASE)
 OLD_LIBC = re.compile(r"version `GLIBC(?:XX)?_\S+' not found")
+MISSING = re.compile(r"^(?:.*: )?(\S+): cannot open shared object file", re.MULTILINE)
 #: Libraries all of whose device code must suit the device; of others only what is launched.
 OWN = re.compile(r"lib(?:rocblas|ggml-hip)\b")
 LIBRARY_TABLE = re.compile(r"TensileLibrary(?:_lazy)?(?:_gfx\w+)?\.(?:dat|yaml)$")
@@ -59,8 +60,8 @@ def _verdict(
     refused: tuple[str, ...],
 ) -> tuple[ProofVerdict, str]:
     done = ran.completed
-    if OLD_LIBC.search(done.output) and not calls:
-        return "not-proved", "its libraries need a newer C library than this machine has"
+    if not calls and (here := _lacking(done.output)):
+        return "not-proved", here
     problems = [f"{call.call} answered {call.status}" for call in calls if call.status]
     problems += list(refused)
     for row in binaries:
@@ -84,6 +85,14 @@ def _verdict(
     registered = sum(row.accepted for row in binaries)
     words = f"{len(calls)} calls, {registered} fat binaries and {loaded} loaded code objects accepted"
     return "loader-proved", f"{words}, {len(launches)} kernels up to their launch"
+
+
+def _lacking(output: str) -> str:
+    """Say what the libraries need of the machine that it does not have; "" when they loaded."""
+    if OLD_LIBC.search(output):
+        return "its libraries need a newer C library than this machine has"
+    missing = MISSING.search(output)
+    return f"they need {missing[1]}, which is not here" if missing else ""
 
 
 def _ending(code: int) -> str:

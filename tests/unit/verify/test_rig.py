@@ -127,7 +127,7 @@ def test_calls_that_succeed_code_that_is_taken_and_kernels_that_are_launched_are
             "an abort after rocblas_sgemm: rocBLAS error: Cannot",
         ),
         ([launch("k")], OK, -11, "it ended with a crash"),
-        ([], "libx.so.1: cannot open shared object file\n", 3, "libx.so.1: cannot open"),
+        ([], "libx.so.1: undefined symbol: hipNew\n", 3, "libx.so.1: undefined symbol: hipNew"),
         ([], OK, 0, "no kernel was launched"),
         (
             [launch("k"), record.RefusedEvent(kernel="add", library="/x/libggml-hip.so", reason="no code")],
@@ -156,6 +156,11 @@ def test_a_program_that_hangs_fails() -> None:
 def test_libraries_for_a_newer_c_library_are_not_proved_here() -> None:
     found = ran(output="/lib/libc.so.6: version `GLIBC_2.38' not found (required by x)\n", code=3)
     assert found.verdict == "not-proved"
+
+
+def test_a_library_that_is_not_here_is_named() -> None:
+    found = ran(output="libroctx64.so.4: cannot open shared object file: No such file or directory\n", code=3)
+    assert (found.verdict, found.summary) == ("not-proved", "they need libroctx64.so.4, which is not here")
 
 
 def test_a_proof_is_as_good_as_its_worst_part() -> None:
