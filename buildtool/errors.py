@@ -157,3 +157,10 @@ class PatchConflictError(GpubuildError):
 
     kind = "patch-conflict"
     exit_code = 18
+
+
+class ServiceError(GpubuildError):
+    """A service that does not come back after a change; the change is taken back."""
+
+    kind = "service"
+    exit_code = 19

@@ -15,7 +15,7 @@ from buildtool.cli import compile as compiling
 from buildtool.cli import detect, doctor, inspect, plan, retarget, thin, verify, wizard
 from buildtool.cli.console import may_colour, print_error
 from buildtool.cli.index import index_app
-from buildtool.cli.ollama import ollama_app
+from buildtool.cli.ollama_change import ollama_app
 from buildtool.cli.patch import patch_app
 from buildtool.cli.toolchain import toolchain_app
 from buildtool.errors import GpubuildError

@@ -11,6 +11,8 @@ import typer
 from buildtool.cli.thin import counted
 
 if TYPE_CHECKING:
+    from buildtool.deploy.enable import Plan
+    from buildtool.deploy.install import Outcome
     from buildtool.deploy.model import Installation, Known, Runner, Status, Verdict
 
 WIDTH = 80
@@ -116,3 +118,35 @@ def _block(title: str, rows: Iterable[str], nothing: str = "none") -> Iterator[s
     rows = list(rows)
     yield f"  {title}" if rows else f"  {title}: {nothing}"
     yield from (f"    {row}" for row in rows)
+
+
+def plan_lines(chosen: Plan) -> Iterator[str]:
+    """Yield the ways for a device, the one that is taken marked."""
+    from buildtool.deploy.ways import TITLES
+
+    yield typer.style(f"{chosen.device} ({chosen.target}), Ollama in {chosen.prefix}", bold=True)
+    for number, way in enumerate(chosen.ways, start=1):
+        taken = way.method == chosen.chosen.method
+        title = typer.style(TITLES[way.method], bold=taken)
+        yield f"{'>' if taken else ' '}{number} {way.method:<9} {title}"
+        yield from _indented(f"{way.state}: {way.reason}")
+        if way.state != "no" and way.method != "served":
+            yield from _indented(f"cost: {way.cost}; risk: {way.risk}")
+
+
+def _indented(text: str) -> list[str]:
+    indent = " " * 13
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def outcome_lines(outcome: Outcome) -> Iterator[str]:
+    """Yield what came out of a change."""
+    done = {"enable": "In place", "reapply": "In place again", "restore": "Taken out"}[outcome.purpose]
+    yield typer.style(f"{done}: {outcome.method}, Ollama in {outcome.prefix}", bold=True)
+    yield from (f"  {path}" for path in outcome.changed)
+    yield from (text for line in outcome.proof for text in _row("proof", line))
+    yield from (text for path in outcome.kept for text in _row("kept", f"{path} is not gpubuild's"))
+    yield from (text for line in outcome.notes for text in _row("note", line))
+    if outcome.purpose != "restore":
+        yield from _row("proved", "tokens on the GPU" if outcome.proved else "not to the end: see above")
+        yield "  out again: gpubuild ollama restore"

@@ -14,7 +14,7 @@ from buildtool.errors import IncompatibleError, InvalidInputError, UnknownNameEr
 from buildtool.probe.model import Device, Host
 from buildtool.shell import command_line
 
-NO_OLLAMA = "gpubuild has no command yet that puts a build into Ollama; llama.cpp's own programs use it."
+FOR_OLLAMA = "For an installed Ollama: gpubuild ollama enable, which builds from the llama.cpp that it runs."
 TITLES = {
     "served": "already served",
     "override": "override",
@@ -148,7 +148,7 @@ def script(rung: Rung, choice: Choice, host: Host) -> Script:
     else:
         notes.append("The card is not in this machine: carry dist/ to it, and there run gpubuild verify dist.")
     if rung.step != "cpu":
-        notes.append(NO_OLLAMA)
+        notes.append(FOR_OLLAMA)
     return Script(first=rung.first, commands=tuple(commands), notes=tuple(notes))
 
 

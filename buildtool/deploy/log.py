@@ -44,7 +44,7 @@ def _tail(site: Site, name: str) -> str | None:
 def _journal(service: Service) -> Log:
     user = ("--user",) if service.manager == "systemd-user" else ()
     argv = ("journalctl", *user, "-u", service.name, "-n", str(JOURNAL_LINES), "--no-pager", "-o", "cat")
-    words = " ".join(argv[:3])
+    words = " ".join(argv[: argv.index("-n")])
     try:
         done = process.run(argv, timeout_s=JOURNAL_S, check=False)
     except GpubuildError as error:

@@ -14,7 +14,7 @@ from buildtool.errors import GpubuildError
 ASK_S = 15.0
 NOBODY = "127.0.0.1:9"  # the discard port: the client must tell its own version, not that of a server
 _VERSION = re.compile(r"\bversion is (\d\S*)")
-_ENGINE = re.compile(r"^version: (?:b?(\d+)|(\d+\.\d+\.\d+\S*)) \((\w+)\)", re.MULTILINE)
+_ENGINE = re.compile(r"^version: (\S+) \((?:build (\d+), commit )?(\w+)\)", re.MULTILINE)
 
 
 def ollama_version(site: Site, found: Found, log: Log) -> Known:
@@ -47,11 +47,17 @@ def llama_cpp(site: Site, found: Found, version: Known) -> Known:
 
 
 def engine_version(text: str) -> str | None:
-    """Read ``llama-server --version``; None where the build does not know its own number."""
+    """Read ``llama-server --version``: the build's tag, else the version; None where the build knows neither.
+
+    Builds print ``version: 10864 (7992aa7)``, newer ones ``version: 0.5.0-dev (build 11081, commit 161755f)``.
+    """
     found = _ENGINE.search(text)
-    if found is None or found[1] == "0":
+    if found is None:
         return None
-    return f"b{found[1]}" if found[1] else found[2]
+    number = found[2] or (found[1] if found[1].isdigit() else "")
+    if number.strip("0"):
+        return f"b{number}"
+    return None if found[1].isdigit() else found[1]
 
 
 def _asked(argv: tuple[str, ...], more: dict[str, str]) -> str:

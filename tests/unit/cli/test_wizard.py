@@ -123,7 +123,7 @@ def test_ways_that_do_not_hold_are_explained_and_asked_for_again(on: Ask) -> Non
     assert "Did you mean recompile?" in words
     assert "There is no way '9'." in words
     assert "'maybe' is neither y nor n." in words
-    assert "no command yet that puts a build into Ollama" in words
+    assert "For an installed Ollama: gpubuild ollama enable" in words
 
 
 def test_an_override_is_for_the_users_own_shell(on: Ask, ran: list[tuple[str, ...]]) -> None:

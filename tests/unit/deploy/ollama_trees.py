@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from codeobj_hosts import hip_bundle, shared_object
+from codeobj_hosts import hip_bundle, shared_object, windows_library
 from codeobj_samples import FIXTURES, library
 
 from buildtool.probe.model import Device
@@ -66,7 +66,7 @@ def cuda_module() -> bytes:
 
 def rocm_runner(folder: Path, *targets: str, tables: tuple[str, ...] | None = None) -> Path:
     write(folder / "libggml-hip.so", hip_module(*targets))
-    write(folder / "libamdhip64.so.7", b"\x7fELF")
+    write(folder / "libamdhip64.so.7", library({".text": b"host code"}))
     write(folder / "librocblas.so.5", hip_module(*targets))
     for chip in targets if tables is None else tables:
         write(folder / f"rocblas/library/TensileLibrary_lazy_{chip}.dat", b"\x81\xa1a\x01")
@@ -77,7 +77,7 @@ def rocm_runner(folder: Path, *targets: str, tables: tuple[str, ...] | None = No
 
 def cuda_runner(folder: Path) -> Path:
     write(folder / "libggml-cuda.so", cuda_module())
-    write(folder / "libcudart.so.13", b"\x7fELF")
+    write(folder / "libcudart.so.13", library({".text": b"host code"}))
     return folder
 
 
@@ -108,7 +108,7 @@ def windows(root: Path) -> Path:
     write(base / "lib/ollama/llama-server.exe")
     write(base / "lib/ollama/ggml-base.dll")
     write(base / "lib/ollama/vulkan/ggml-vulkan.dll", b"MZ")
-    write(base / "lib/ollama/rocm_v7_1/ggml-hip.dll", b"MZ")
+    write(base / "lib/ollama/rocm_v7_1/ggml-hip.dll", windows_library([hip_bundle("gfx1030")]))
     write(base / "lib/ollama/rocm_v7_1/rocblas/library/TensileLibrary_lazy_gfx1030.dat", b"\x81\xa1a\x01")
     write(root / "C/Users/Ada/AppData/Local/Ollama/server.log", SERVER_LOG)
     return root

@@ -116,7 +116,8 @@ def test_the_last_discovery_is_read_and_the_one_before_is_not() -> None:
     [
         ("version: 10864 (7992aa7)\nbuilt with cc", "b10864"),
         ("version: 0 (unknown)", None),
-        ("version: 0.5.0-dev (unknown)", "0.5.0-dev"),
+        ("version: 0.5.0-dev (build 0, commit unknown)", "0.5.0-dev"),
+        ("noise\nversion: 0.5.0-dev (build 11081, commit 161755f)\n", "b11081"),
         ("error while loading shared libraries", None),
     ],
 )

@@ -1,0 +1,154 @@
+"""The ways to a device, what is staged for them, and what llama-server and the server say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import ollama_trees as trees
+import pytest
+from codeobj_samples import library
+
+from buildtool.cli.ollama_change import Asker
+from buildtool.compat.targets import parse_target
+from buildtool.deploy import stage, ways
+from buildtool.deploy.listing import kept, parse_listing
+from buildtool.deploy.model import Installation
+from buildtool.deploy.server import Server
+from buildtool.deploy.site import copied
+from buildtool.deploy.status import status
+from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError
+from buildtool.probe.model import Device, Host, OperatingSystem
+
+# --- the ways -------------------------------------------------------------------------------------------------------
+
+LINUX = OperatingSystem(system="linux", machine="x86_64", id="debian", version="13", name="Debian", kernel="6.12")
+
+
+def found_ways(root: Path, device: Device, *others: Device, built: bool = False) -> dict[str, ways.Way]:
+    one = only(root, device)
+    (target, *_) = parse_target(device.target or "")
+    host = Host(os=LINUX, devices=(device, *others))
+    return {way.method: way for way in ways.ways(one, one.verdicts[0], target, host, built=built)}
+
+
+def only(root: Path, *devices: Device) -> Installation:
+    (found,) = status(copied(root), devices).installations
+    return found
+
+
+def test_an_rx_6600_in_a_machine_with_another_card_is_retargeted(tmp_path: Path) -> None:
+    found = found_ways(trees.linux(tmp_path), trees.RX6600, trees.RX6800)
+    assert found["override"].state == "no"
+    assert "would hold for gfx1030" in found["override"].reason
+    assert (found["retarget"].state, found["retarget"].donor, found["retarget"].chip) == ("yes", "rocm_v7_2", "gfx1030")
+    assert ways.choose(tuple(found.values()), "auto").method == "retarget"
+
+
+def test_code_for_the_card_itself_and_the_override_never_meet(tmp_path: Path) -> None:
+    trees.linux(tmp_path)
+    trees.write(
+        tmp_path / "etc/systemd/system/ollama.service.d/mine.conf",
+        "[Service]\nEnvironment=HSA_OVERRIDE_GFX_VERSION=11.0.0\n",
+    )
+    assert "never together" in found_ways(tmp_path, trees.RX6600)["retarget"].reason
+
+
+def test_a_card_that_is_used_needs_nothing(tmp_path: Path) -> None:
+    assert ways.choose(tuple(found_ways(trees.linux(tmp_path), trees.H100).values()), "auto").method == "served"
+
+
+@pytest.mark.parametrize("make", [trees.old, lambda root: trees.linux(root, prefix="snap/ollama/current", unit="")])
+def test_where_no_folder_can_be_added_it_is_said_why(tmp_path: Path, make: object) -> None:
+    make(tmp_path)  # type: ignore[operator]
+    found = found_ways(tmp_path, trees.RX6600, built=True)
+    assert {found[name].state for name in ("retarget", "compile", "vulkan")} == {"no"}
+    with pytest.raises(IncompatibleError):
+        ways.choose(tuple(found.values()), "retarget")
+
+
+def test_an_override_without_a_service_is_told_not_done(tmp_path: Path) -> None:
+    found = found_ways(trees.linux(tmp_path, unit=""), trees.RX6600)
+    assert found["override"].state == "first"
+    assert "HSA_OVERRIDE_GFX_VERSION=10.3.0" in found["override"].hint
+
+
+# --- staging --------------------------------------------------------------------------------------------------------
+
+
+def test_a_built_backend_is_completed_from_ollamas_own_runner(tmp_path: Path) -> None:
+    root = trees.linux(tmp_path / "root")
+    built = trees.write(tmp_path / "built/libggml-cuda.so", trees.cuda_module()).parent
+    staged = stage.stage_built(only(root), "CUDA", "sm_90", built, tmp_path / "out", copied(root))
+    assert staged.runner == "cuda_v13_gpubuild_sm90"
+    assert staged.runner > "cuda_v13", "the highest name wins"
+    assert json.loads((tmp_path / "out" / stage.MARK).read_text())["target"] == "sm_90"
+
+
+@pytest.mark.parametrize(
+    ("content", "target", "kind"),
+    [
+        ({"libggml-cuda.so": trees.cuda_module()}, "sm_86", IncompatibleError),
+        ({"libother.so": library({".text": b"x"})}, "sm_90", InvalidInputError),
+    ],
+)
+def test_a_build_that_would_not_help_is_refused(
+    tmp_path: Path, content: dict[str, bytes], target: str, kind: type[GpubuildError]
+) -> None:
+    root = trees.linux(tmp_path / "root")
+    for name, text in content.items():
+        trees.write(tmp_path / "built" / name, text)
+    with pytest.raises(kind):
+        stage.stage_built(only(root), "CUDA", target, tmp_path / "built", tmp_path / "out", copied(root))
+
+
+def test_a_library_that_is_nowhere_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = trees.linux(tmp_path / "root")
+    trees.write(tmp_path / "built/libggml-cuda.so", trees.cuda_module())
+    wanted = ("libcudart.so.13", "libcublas.so.99", "libggml-base.so", "libc.so.6", "libcuda.so.1")
+    monkeypatch.setattr(stage, "needed", lambda path: wanted if path.name == "libggml-cuda.so" else ())
+    with pytest.raises(MissingToolError, match=r"libcublas\.so\.99, which"):
+        stage.stage_built(only(root), "CUDA", "sm_90", tmp_path / "built", tmp_path / "out", copied(root))
+    assert (tmp_path / "out/libggml-base.so").readlink().name == "libggml-base.so.0"
+    assert (tmp_path / "out/libcudart.so.13").readlink().parent.name == "cuda_v13"
+
+
+# --- what llama-server and the server say ----------------------------------------------------------------------------
+
+LISTING = """  Device 0: AMD Radeon RX 6600, gfx1032 (0x1032), VMM: no, Wave Size: 32, VRAM: 8176 MiB
+  Device 1: AMD Radeon Pro VII, gfx906:sramecc+:xnack- (0x906), VMM: no, Wave Size: 64, VRAM: 16368 MiB
+Available devices:
+  ROCm0: AMD Radeon RX 6600 (8176 MiB, 8000 MiB free)
+  ROCm1: AMD Radeon Pro VII (16368 MiB, 16000 MiB free)
+  BLAS: OpenBLAS (0 MiB, 0 MiB free)
+"""
+
+
+def test_a_listing_and_what_ollama_keeps_of_it() -> None:
+    found = parse_listing(LISTING)
+    assert [(one.library, one.compute) for one in found.devices] == [("ROCm", "gfx1032"), ("ROCm", "gfx906")]
+    left = kept(found, ("gfx1032",), {}, "linux")
+    assert left == {"ROCm0": "", "ROCm1": "no rocBLAS table for gfx906"}
+    cuda = "  Device 0: X, compute capability 8.6, VMM: yes\n  CUDA0: X (10 MiB, 9 MiB free)\nCUDA : ARCHS = 800,900 |"
+    assert "8.6 is not in ARCHS" in kept(parse_listing(cuda), (), {}, "linux")["CUDA0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("", "127.0.0.1:11434"),
+        ("0.0.0.0", "127.0.0.1:11434"),  # noqa: S104 - what people set
+        ("0.0.0.0:8080", "127.0.0.1:8080"),
+        ("http://192.168.1.7:1234/", "192.168.1.7:1234"),
+        (":9999", "127.0.0.1:9999"),
+        ("[::]:11434", "127.0.0.1:11434"),
+    ],
+)
+def test_where_a_server_listens(value: str, words: str) -> None:
+    assert Server.of({"OLLAMA_HOST": value}).words == words
+
+
+def test_nobody_answers() -> None:
+    nobody = Server(host="127.0.0.1", port=9)
+    assert (nobody.version(), nobody.loaded(), nobody.models()) == (None, (), ())
+    assert Asker(yes=True, quiet=True).ask("?")
