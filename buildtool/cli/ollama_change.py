@@ -260,6 +260,7 @@ def reapply(
 ) -> None:  # fmt: skip
     """Put the runner back after an upgrade of Ollama took it away; do nothing where it is in place."""
     from buildtool.deploy import enable as room
+    from buildtool.deploy.watch import is_on
 
     site, host, talk = _here(), find_host(host_file, replay), Asker(yes=yes or now, quiet=as_json)
     hands = _hands(site, (), prefix, talk)
@@ -271,7 +272,7 @@ def reapply(
     devices = find_devices(record.target, host_file, replay)
     hands = _hands(site, devices, hands.one.prefix, talk)
     built = Path(record.built) if record.built else None
-    wish = room.Wish(method=record.method, built=built, model=record.model, now=now)
+    wish = room.Wish(method=record.method, built=built, model=record.model, now=now, watch=is_on(record))
     chosen = room.plan(hands.one, devices[0], host, wish)
     _make_and_put(hands, chosen, wish, as_json=as_json, purpose="reapply")
 

@@ -135,6 +135,8 @@ class Hands:
             require_rights(change.target.parent for change in changes)
             self.ask_to_restart(now=now)
             after = self._record(order, changes, before)
+            if not order.watch:
+                watch.stop(self.one.service, before)
             with _Locked(self.transactions):
                 journal = self._prepared(purpose, changes, after)
                 proof, after = self._applied(journal, order, prove, after)
@@ -178,6 +180,8 @@ class Hands:
             self.manager.restart()
         except GpubuildError as second:
             self._talk.note(f"Everything is as it was before, but {second.what}")
+        if watch.is_on(self.transactions.state.record()):
+            watch.start(self.one.service)
         if isinstance(error, GpubuildError):
             error.details = (*error.details, "Everything was taken back: the installation is as it was before.")
 

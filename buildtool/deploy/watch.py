@@ -81,7 +81,12 @@ def start(service: Service) -> None:
         raise ServiceError(what, why=error.what, details=error.details) from error
 
 
-def stop(service: Service, record: Record) -> None:
+def is_on(record: Record | None) -> bool:
+    """Whether a watcher is among what was put into place."""
+    return record is not None and any(Path(one.target).name == PATH_UNIT for one in record.items)
+
+
+def stop(service: Service, record: Record | None) -> None:
     """Let the watcher end, if there is one; a manager that refuses is no reason to keep the rest."""
-    if any(Path(one.target).name == PATH_UNIT for one in record.items):
+    if is_on(record):
         process.run(systemctl(service.manager, "disable", "--now", PATH_UNIT), timeout_s=RUN_S, check=False)
