@@ -20,7 +20,13 @@ from buildtool.deploy.server import Server
 from buildtool.deploy.site import Site
 from buildtool.deploy.stage import Staged, stage_built, stage_retargeted
 from buildtool.deploy.ways import Way, choose, ways
-from buildtool.errors import IncompatibleError, IntegrityError, InvalidInputError, VerificationError
+from buildtool.errors import (
+    GpubuildError,
+    IncompatibleError,
+    IntegrityError,
+    InvalidInputError,
+    VerificationError,
+)
 from buildtool.probe.model import Device, Host
 from buildtool.store.paths import cache_root
 from buildtool.store.progress import Progress
@@ -136,8 +142,28 @@ def check(hands: Hands, order: Order, *, unproved: bool) -> tuple[str, ...]:
         if not unproved:
             error.hint = f"{error.hint} --unproved puts it into place all the same.".strip()
             raise
-        return (f"unproved: {error.what}",)
+        return (f"unproved: {error.what}", *_loader_words(hands, order, runner))
     return (f"before the change, {words}",)
+
+
+def _loader_words(hands: Hands, order: Order, runner: Runner) -> tuple[str, ...]:
+    """Say whether HIP's loader would take a ROCm runner, where no AMD device can say it.
+
+    Raises:
+        VerificationError: it would not.
+    """
+    if runner.library != "ROCm" or hands.site.system != "linux":
+        return ()
+    from buildtool.verify.rig import loader_proof
+
+    try:
+        found = loader_proof(Path(order.staged.folder), [order.target], beside=[hands.site.path(hands.one.libraries)])
+    except GpubuildError as error:
+        return (f"not proved before an imitated device: {error.what}",)
+    if found.verdict == "failed":
+        what = "An imitated device does not take the runner."
+        raise VerificationError(what, why=found.summary)
+    return (f"before an imitated device: {found.summary}",)
 
 
 def _more(one: Installation, order: Order) -> tuple[str, ...]:

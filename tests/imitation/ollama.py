@@ -248,7 +248,7 @@ class Engine:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/completion", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(request, timeout=580) as answer:
             return str(json.load(answer)["content"])
 
 

@@ -12,12 +12,14 @@ from codeobj_samples import library
 from buildtool.cli.ollama_change import Asker
 from buildtool.compat.targets import parse_target
 from buildtool.deploy import stage, ways
+from buildtool.deploy.enable import _loader_words as loader_words
+from buildtool.deploy.install import Hands, Order
 from buildtool.deploy.listing import kept, parse_listing
 from buildtool.deploy.model import Installation
 from buildtool.deploy.server import Server
 from buildtool.deploy.site import copied
 from buildtool.deploy.status import status
-from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError
+from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError, VerificationError
 from buildtool.probe.model import Device, Host, OperatingSystem
 
 # --- the ways -------------------------------------------------------------------------------------------------------
@@ -152,3 +154,28 @@ def test_nobody_answers() -> None:
     nobody = Server(host="127.0.0.1", port=9)
     assert (nobody.version(), nobody.loaded(), nobody.models()) == (None, (), ())
     assert Asker(yes=True, quiet=True).ask("?")
+
+
+def proof_of(verdict: str) -> object:
+    from buildtool.verify.rig import LoaderProof
+
+    return lambda *_words, **_more: LoaderProof(directory="", verdict=verdict, summary=f"rocblas: {verdict}")
+
+
+@pytest.mark.parametrize("verdict", ["loader-proved", "not-proved", "failed"])
+def test_without_the_card_an_imitated_hip_runtime_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: str
+) -> None:
+    monkeypatch.setattr("buildtool.verify.rig.loader_proof", proof_of(verdict))
+    site = copied(trees.linux(tmp_path))
+    one = only(tmp_path, trees.RX6600)
+    hands = Hands(site, one, Asker(yes=True, quiet=True))
+    staged = stage.Staged(runner="x", folder=str(tmp_path / "usr/local/lib/ollama/rocm_v7_2"))
+    order = Order(method="retarget", target="gfx1032", device="RX 6600", staged=staged)
+    runner = one.runners[2]
+    assert runner.library == "ROCm"
+    if verdict == "failed":
+        with pytest.raises(VerificationError, match="does not take"):
+            loader_words(hands, order, runner)
+    else:
+        assert loader_words(hands, order, runner) == (f"before an imitated device: rocblas: {verdict}",)
