@@ -148,10 +148,24 @@ def make_plan(wish: Wish, lock: Path | None, host: Path | None = None, replay: l
 
         return load_lock(lock)
     request = make_request(wish)
+    _refuse_ollama(request)
     from buildtool.cli.machine import find_host
     from buildtool.compat import resolve
 
     return resolve(request, find_host(host, replay, inside=request.inside))
+
+
+def _refuse_ollama(request: Request) -> None:
+    """Tell somebody who names a checkout of Ollama what leads on from there.
+
+    Raises:
+        InvalidInputError: it is one.
+    """
+    from buildtool.source.ollama import recognise, refuse
+
+    tree = recognise(Path(request.source)) if request.source and Path(request.source).is_dir() else None
+    if tree is not None:
+        raise refuse(tree, request.backend, request.targets)
 
 
 def _known(option: str, value: str, names: tuple[str, ...]) -> str:
