@@ -11,7 +11,7 @@ import msgspec
 from buildtool.compat.targets import parse_target
 from buildtool.deploy import rules
 from buildtool.deploy.disk import digest
-from buildtool.deploy.install import Hands, Order, Outcome, Talk
+from buildtool.deploy.install import Hands, Order, Talk
 from buildtool.deploy.journal import Record
 from buildtool.deploy.model import Installation, Runner, Verdict
 from buildtool.deploy.prove import Proof, answered, listed
@@ -103,6 +103,9 @@ def stage(
         GpubuildError: whatever building or retargeting says.
     """
     way, target = chosen.chosen, chosen.target
+    if way.method == "served":
+        what = f"{chosen.device} is used already."
+        raise InvalidInputError(what, hint="gpubuild ollama status shows by which runner.")
     staged, built = Staged(env=way.env), ""
     if way.method == "retarget":
         staged = stage_retargeted(one, way, target.partition(":")[0], out, progress, site)
@@ -113,7 +116,7 @@ def stage(
         wheel = wish.built if wish.built is not None else build(way.source, backend, target)
         staged, built = stage_built(one, library, target, wheel, out, site), str(wheel.absolute())
     return Order(
-        method="compile" if way.method == "served" else way.method,
+        method=way.method,
         target=target,
         device=chosen.device,
         staged=staged,
@@ -277,6 +280,3 @@ def said(talk: Talk, lines: Iterable[str]) -> None:
     """Say each line."""
     for line in lines:
         talk.note(line)
-
-
-__all__ = ["Outcome", "Plan", "Wish", "again", "check", "forget", "leave", "pick_up", "plan", "prover", "stage"]

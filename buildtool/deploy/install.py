@@ -11,9 +11,9 @@ import msgspec
 
 from buildtool.deploy import watch
 from buildtool.deploy.disk import Disk
-from buildtool.deploy.journal import Item, Journal, Method, Purpose, Record
+from buildtool.deploy.journal import Journal, Method, Purpose, Record
 from buildtool.deploy.manager import Manager, drop_in, drop_in_text
-from buildtool.deploy.model import Installation, Service
+from buildtool.deploy.model import Installation
 from buildtool.deploy.prove import Proof
 from buildtool.deploy.rights import disk_errors, require_rights
 from buildtool.deploy.server import Server
@@ -276,16 +276,6 @@ class Hands:
         except BaseException as error:
             self._take_back(journal, error)
             raise
-
-
-def items_in_place(record: Record) -> tuple[tuple[Item, bool], ...]:
-    """Say of each thing that gpubuild put into place whether it is there."""
-    return tuple((one, Path(one.target).exists()) for one in record.items)
-
-
-def is_served(service: Service) -> bool:
-    """Whether a manager starts the server, so that variables can be given to it."""
-    return service.manager in {"systemd", "systemd-user"}
 
 
 class _Locked:

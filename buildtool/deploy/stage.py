@@ -11,7 +11,7 @@ import msgspec
 
 from buildtool import codeobj
 from buildtool.deploy.facts import Library, facts
-from buildtool.deploy.model import Installation, Runner
+from buildtool.deploy.model import Installation
 from buildtool.deploy.runners import MARK
 from buildtool.deploy.site import Site
 from buildtool.deploy.ways import Way
@@ -211,8 +211,3 @@ def _mark(out: Path, one: Installation, *, method: str, target: str, donor: str,
         llama_cpp=one.llama_cpp.value or "",
     )
     (out / MARK).write_bytes(msgspec.json.format(msgspec.json.encode(mark), indent=1) + b"\n")
-
-
-def highest(runners: Iterable[Runner]) -> str:
-    """Return the highest name of some runners, which wins where all serve the same."""
-    return max((runner.name for runner in runners), default="")

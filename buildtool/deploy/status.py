@@ -12,7 +12,7 @@ from buildtool.deploy.model import Installation, Runner, Service, Status, Verdic
 from buildtool.deploy.runners import find_runners
 from buildtool.deploy.service import find_models, find_service
 from buildtool.deploy.site import Site
-from buildtool.deploy.verdict import Surroundings, judge
+from buildtool.deploy.verdict import Surroundings, judge_all
 from buildtool.deploy.version import llama_cpp, ollama_version
 from buildtool.probe.model import Device
 
@@ -84,7 +84,7 @@ def _verdicts(
         system=site.system,
         discovers=layout is not None and layout.discovers,
     )
-    return tuple(judge(device, around) for device in devices)
+    return judge_all(devices, around)
 
 
 def _notes(

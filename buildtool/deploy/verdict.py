@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -36,8 +36,28 @@ class _Case(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def judge(device: Device, around: Surroundings) -> Verdict:
-    """Say what Ollama does with a device."""
+def judge_all(devices: tuple[Device, ...], around: Surroundings) -> tuple[Verdict, ...]:
+    """Say what Ollama does with each device; of several folders that keep one, its rule for overlaps decides."""
+    covered: dict[str, dict[str, frozenset[str]]] = {}
+    for number, device in enumerate(devices):
+        library = LIBRARY.get(device.vendor, "")
+        for case in _cases(device, library, around):
+            if case.kept:
+                mine = covered.setdefault(library, {})
+                mine[case.runner.name] = mine.get(case.runner.name, frozenset()) | {str(number)}
+    lost = {library: rules.overlapped(mine) for library, mine in covered.items()}
+    return tuple(
+        judge(
+            device,
+            around,
+            {name for name, numbers in lost.get(LIBRARY.get(device.vendor, ""), {}).items() if str(number) in numbers},
+        )
+        for number, device in enumerate(devices)
+    )
+
+
+def judge(device: Device, around: Surroundings, losing: Collection[str] = ()) -> Verdict:
+    """Say what Ollama does with a device; folders that lose it to others are passed over."""
     name, target = device.name, device.target or ""
     if not device.usable:
         return Verdict(device=name, target=target, state="dropped", reason="its driver was told to leave it alone")
@@ -46,7 +66,7 @@ def judge(device: Device, around: Surroundings) -> Verdict:
         return Verdict(device=name, target=target, state="unproved", reason=reason)
     library = LIBRARY.get(device.vendor, "")
     cases = tuple(_cases(device, library, around)) if library else ()
-    kept = [case for case in cases if case.kept]
+    kept = [case for case in cases if case.kept and case.runner.name not in losing]
     integrated = _integrated(device, library, around)
     if kept and not integrated:
         best = max(kept, key=lambda case: case.runner.name)

@@ -80,6 +80,15 @@ def test_an_rx_6600_is_told_why_it_is_left_out_and_what_would_help(tmp_path: Pat
     assert "the gfx1030 code of rocm_v7_2 were retargeted to gfx1032" in found.would
 
 
+def test_of_two_folders_for_one_card_the_highest_name_is_used_and_of_unequal_ones_the_lowest(tmp_path: Path) -> None:
+    folder = trees.linux(tmp_path) / "usr/local/lib/ollama"
+    trees.rocm_runner(folder / "rocm_v7_2_gpubuild_gfx1030", "gfx1030")
+    assert verdict(tmp_path, trees.RX6800).runner == "rocm_v7_2_gpubuild_gfx1030"
+    other = Device(vendor="amd", name="RX 7900 XTX", target="gfx1100", source="kfd", integrated=False)
+    both = only(tmp_path, trees.RX6800, other).verdicts
+    assert [one.runner for one in both] == ["rocm_v7_2", "rocm_v7_2"]
+
+
 def test_the_override_of_the_unit_counts(tmp_path: Path) -> None:
     drop_in(trees.linux(tmp_path), "HSA_OVERRIDE_GFX_VERSION=10.3.0")
     found = verdict(tmp_path, trees.RX6600)
