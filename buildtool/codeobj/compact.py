@@ -2,14 +2,14 @@
 
 The host code of a CUDA or HIP program finds its device code through small records: a magic number, a version, and the
 address of the container (``__fatBinC_Wrapper_t`` in CUDA's ``fatbinary_section.h``; ``__CudaFatBinaryWrapper`` in HIP's
-``hip_fatbin.cpp``). A container moves only when such a record is found for every container of its section; else all of
-them keep their places, and what is taken out leaves holes.
+``hip_fatbin.cpp``). A container moves only when such a record is found for every container of its section, and nothing
+but padding lies between them; else all of them keep their places, and what is taken out leaves holes.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from buildtool.codeobj.blocks import Block, alignment
@@ -21,6 +21,8 @@ MAGICS = (0x466243B1, 0x48495046)
 WRAPPER = struct.Struct("<IIQQ")
 POINTER = 8  # offset of the address in the record
 MAX_WRAPPERS = 64 << 20
+PIECE = 1 << 20
+OTHER_DATA = "other data lies between the containers"
 
 
 class Section(NamedTuple):
@@ -57,6 +59,26 @@ class Layout(NamedTuple):
         ahead = self.section.address - self.section.offset
         pairs = zip(self.section.blocks, self.starts, strict=True)
         return {block.start + ahead: start + ahead for block, start in pairs}
+
+
+def gaps(start: int, size: int, blocks: Iterable[Block]) -> Iterator[tuple[int, int]]:
+    """Yield (offset, size) of what lies before, between and behind containers in a range of a file."""
+    position = start
+    for block in blocks:
+        if block.start > position:
+            yield position, block.start - position
+        position = max(position, block.start + block.size)
+    if start + size > position:
+        yield position, start + size - position
+
+
+def only_padding(view: View, start: int, size: int, blocks: Iterable[Block]) -> bool:
+    """Tell whether nothing but zeros lies around the containers of a range."""
+    for offset, length in gaps(start, size, blocks):
+        for done in range(0, length, PIECE):
+            if view.peek(offset + done, min(PIECE, length - done)).strip(b"\0"):
+                return False
+    return True
 
 
 def records(view: View, address: int, offset: int, size: int) -> dict[int, int]:
@@ -96,7 +118,12 @@ def lay_out(section: Section, pointed: Iterable[int], why: str = "") -> Layout:
 def filled(layout: Layout, shift: int) -> tuple[list[Copy], list[Put]]:
     """Return the containers' bytes at their new places, `shift` bytes further down the file."""
     copies, puts = [], []
-    for block, start in zip(layout.section.blocks, layout.starts, strict=True):
+    section = layout.section
+    if not layout.moved:
+        copies += [
+            Copy(start - shift, start, size) for start, size in gaps(section.offset, section.size, section.blocks)
+        ]
+    for block, start in zip(section.blocks, layout.starts, strict=True):
         at = start - shift
         copies += [Copy(at + copy.at, copy.source, copy.size) for copy in block.copies]
         puts += [Put(at + put.at, put.data) for put in block.puts]

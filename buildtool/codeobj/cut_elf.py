@@ -11,7 +11,7 @@ import struct
 from typing import NamedTuple
 
 from buildtool.codeobj import elf
-from buildtool.codeobj.compact import Layout, Section, filled, lay_out
+from buildtool.codeobj.compact import OTHER_DATA, Layout, Section, filled, lay_out, only_padding
 from buildtool.codeobj.output import Copy, Output, Put
 from buildtool.codeobj.relocations import Pointers, pointers
 from buildtool.codeobj.view import View, read
@@ -39,12 +39,14 @@ def cut(view: View, header: elf.Header, sections: list[Section]) -> tuple[Output
     table = elf.sections(view, header)
     segments = elf.segments(view, header)
     found = pointers(view, header, table)
-    layouts = [_layout(section, table, segments, found) for section in sections]
+    layouts = [_layout(view, section, table, segments, found) for section in sections]
     cuts = [_cut(layout, segments, len(sections)) for layout in layouts]
     return _Writer(view, header, table, segments, layouts, cuts).output(found), layouts
 
 
-def _layout(section: Section, table: list[elf.Section], segments: list[elf.Segment], found: Pointers) -> Layout:
+def _layout(
+    view: View, section: Section, table: list[elf.Section], segments: list[elf.Segment], found: Pointers
+) -> Layout:
     low, high = section.address, section.address + section.size
     why = ""
     if not section.address:
@@ -53,6 +55,8 @@ def _layout(section: Section, table: list[elf.Section], segments: list[elf.Segme
         why = "other data points into the section"
     elif any(low <= value < high for value in found.values.values()) and _shared(section, table, segments):
         why = "the section shares its bytes with another one"
+    elif not only_padding(view, section.offset, section.size, section.blocks):
+        why = OTHER_DATA
     return lay_out(section, found.values.values(), why)
 
 

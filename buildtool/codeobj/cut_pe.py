@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from buildtool.codeobj import pe
-from buildtool.codeobj.compact import WRAPPER_SECTIONS, Layout, Section, filled, lay_out, records
+from buildtool.codeobj.compact import (
+    OTHER_DATA,
+    WRAPPER_SECTIONS,
+    Layout,
+    Section,
+    filled,
+    lay_out,
+    only_padding,
+    records,
+)
 from buildtool.codeobj.output import Copy, Output, Put
 from buildtool.codeobj.view import DamagedError, View, read, unpack
 
@@ -91,13 +100,15 @@ def cut(view: View, sections: list[Section]) -> tuple[Output, list[Layout]]:
             pointers |= records(view, row.address, row.raw, min(row.raw_size, row.virtual_size or row.raw_size))
     values = {place: POINTER.unpack(read(view, place, POINTER.size))[0] - header.base for place in pointers.values()}
     strangers = [value for address, value in _absolute(view, header, rows) if address not in pointers]
-    layouts = [lay_out(section, values.values(), _why_not(section, rows, strangers)) for section in sections]
+    layouts = [lay_out(section, values.values(), _why_not(view, section, rows, strangers)) for section in sections]
     return _Writer(view, header, rows, layouts).output(values), layouts
 
 
-def _why_not(section: Section, rows: list[Row], strangers: list[int]) -> str:
+def _why_not(view: View, section: Section, rows: list[Row], strangers: list[int]) -> str:
     if any(section.address <= value < section.address + section.size for value in strangers):
         return "other data points into the section"
+    if not only_padding(view, section.offset, section.size, section.blocks):
+        return OTHER_DATA
     return _overlapped(section, rows)
 
 

@@ -112,16 +112,18 @@ def _wrapped(view: View, image: Image) -> Output:
 
 
 def _bare(view: View, _kind: str, images: list[Image], make: Maker, targets: frozenset[str]) -> FilePlan:
+    made = [make(view, group) for group in blocks.containers(images).values()]
+    kept = sum(block.images for block in made)
+    if not compact.only_padding(view, 0, view.size, made):
+        return FilePlan(_with_holes(view.size, made), targets, kept, f"holes only: {compact.OTHER_DATA}")
     copies: list[Copy] = []
     puts: list[output.Put] = []
-    position = kept = 0
-    for group in blocks.containers(images).values():
-        block = make(view, group)
+    position = 0
+    for block in made:
         position += -position % blocks.alignment(block.start, unit=block.unit)
         copies += [Copy(position + copy.at, copy.source, copy.size) for copy in block.copies]
         puts += [output.Put(position + put.at, put.data) for put in block.puts]
         position += block.new_size
-        kept += block.images
     return FilePlan(output.checked(Output(position, tuple(copies), tuple(puts)), view.size), targets, kept)
 
 

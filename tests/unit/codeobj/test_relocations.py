@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from codeobj_hosts import HIPF, PAGE, at_address, hip_bundle, shared_object, windows_library
+from codeobj_hosts import HIPF, PAGE, at_address, hip_bundle, joined, shared_object, windows_library
+from codeobj_samples import FIXTURES, library
 
 from buildtool.codeobj import inspect, relocations, thin
 from buildtool.codeobj.elf import parse_header, sections
@@ -51,6 +52,37 @@ def test_nothing_moves_where_other_data_points_into_the_code(
     (note,) = notes(tmp_path, before, name)
     assert "other data points into the section" in note
     assert (tmp_path / "out").stat().st_size == len(before)
+
+
+OTHER = b"no container"
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("x.so", shared_object),
+        ("x.dll", windows_library),
+        ("x.hipfb", lambda parts: joined(parts)[0]),
+    ],
+)
+def test_what_lies_between_containers_stays(tmp_path: Path, name: str, make: Callable[[list[bytes]], bytes]) -> None:
+    before = make([CONTAINERS[0] + OTHER, CONTAINERS[1]])
+    (note,) = notes(tmp_path, before, name)
+    after = (tmp_path / "out").read_bytes()
+    assert "other data lies between the containers" in note
+    assert len(after) == len(before)
+    assert after.index(OTHER) == before.index(OTHER)
+
+
+def test_a_section_that_is_not_thinned_stays_as_it_is(tmp_path: Path) -> None:
+    """cuBLASLt's own section: one image in each fat binary, and other data between them."""
+    fat = (FIXTURES / "targets.fatbin").read_bytes()
+    resource = (FIXTURES / "lto.fatbin").read_bytes() + OTHER + bytes(4) + (FIXTURES / "plain.fatbin").read_bytes()
+    before = library({".nv_fatbin": fat, ".cask_resource": resource})
+    (tmp_path / "x.so").write_bytes(before)
+    thin(tmp_path / "x.so", ["sm_75"], tmp_path / "out")
+    assert resource in (tmp_path / "out").read_bytes()
+    assert "compute_86" in inspect(tmp_path / "out").targets
 
 
 def test_a_table_that_claims_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
