@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from codeobj_oracles import BUNDLE_SECTIONS, bundle_ids, differences, llvm, llvm_run, readelf_target, run
+from codeobj_oracles import (
+    BUNDLE_SECTIONS,
+    bundle_ids,
+    differences,
+    dumped_sections,
+    llvm,
+    llvm_run,
+    readelf_target,
+    run,
+)
 from debian_package import debian
 
 from buildtool.codeobj import Image, inspect, restore, retarget, thin
@@ -195,6 +204,11 @@ def test_cuda_libraries(
         assert {image.target for image in inspect(out).files[0].images if image.kind == "cubin"} <= {"sm_90", "sm_90a"}
         assert differences(out) == []
         assert not llvm_run("llvm-readobj", "--sections", str(out)).stderr
+        for names in ((".text",), (".rodata", ".rdata"), (".data",), (".cask_resource", ".cask_re")):
+            before, after = (
+                [one.read_bytes() for one in dumped_sections(file, names, tmp_path)] for file in (path, out)
+            )
+            assert before == after
 
 
 SOURCE = r"""
