@@ -122,10 +122,11 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         test: ``pp512`` (prompt of 512 tokens) or ``tg128`` (128 generated tokens).
         device: what it ran on.
         model: the model's description by llama-bench.
-        tokens_per_second: mean (without a baseline) or median of the rounds' means (with one).
-        spread: standard deviation of the samples or the rounds, in tokens per second.
+        tokens_per_second: median of the repetitions; with a baseline, the median of that over the rounds.
+        spread: standard deviation of the repetitions (without a baseline) or of the rounds, in tokens per second.
         baseline_tokens_per_second: the same of the baseline build.
         ratio: ours divided by the baseline's.
+        ratio_range: the smallest and the largest ratio of a round of ours to the baseline's round beside it.
         rounds: how many alternating rounds each build ran.
     """
 
@@ -136,6 +137,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     spread: float
     baseline_tokens_per_second: float | None = None
     ratio: float | None = None
+    ratio_range: tuple[float, float] | None = None
     rounds: int = 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 
 import msgspec
 
@@ -10,7 +11,7 @@ import msgspec
 class BenchRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of one record that verify uses; llama-bench writes many more, and new ones every month.
 
-    `avg_ts` and `stddev_ts` are tokens per second over the repetitions.
+    `avg_ts`, `stddev_ts` and `samples_ts` are tokens per second: of all repetitions, and of each.
     """
 
     model_type: str = ""
@@ -24,6 +25,12 @@ class BenchRecord(msgspec.Struct, frozen=True, kw_only=True):
     n_gpu_layers: int = 0
     avg_ts: float
     stddev_ts: float = 0.0
+    samples_ts: tuple[float, ...] = ()
+
+    @property
+    def speed(self) -> float:
+        """Return the median repetition: the first one of a short test is often half as fast, and a mean follows it."""
+        return statistics.median(self.samples_ts) if self.samples_ts else self.avg_ts
 
     @property
     def test(self) -> str:

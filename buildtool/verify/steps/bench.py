@@ -24,7 +24,10 @@ ORDER = ("ours", "baseline", "baseline", "ours")
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """How much is measured: prompt and generated tokens, repetitions in a round, times `ORDER` is gone through."""
+    """How much is measured: prompt and generated tokens, repetitions in a round, times `ORDER` is gone through.
+
+    Beside a baseline each side first runs a round that does not count: a GPU that was idle is slower for a while.
+    """
 
     prompt: int
     generated: int
@@ -34,7 +37,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 LOADS: Mapping[str, Load] = {
     "quick": Load(prompt=64, generated=16, repetitions=2, cycles=1),
-    "full": Load(prompt=512, generated=128, repetitions=5, cycles=2),
+    "full": Load(prompt=512, generated=128, repetitions=10, cycles=3),
 }
 
 
@@ -78,7 +81,7 @@ def _measure(
     sides: Mapping[str, _Side], scratch: Path, model: Model, device: str | None, options: Options
 ) -> dict[str, list[tuple[BenchRecord, ...]]]:
     load = LOADS[options.mode]
-    order = ORDER * load.cycles if "baseline" in sides else ("ours",)
+    order = (*sides, *ORDER * load.cycles) if "baseline" in sides else ("ours",)
     rounds: dict[str, list[tuple[BenchRecord, ...]]] = {name: [] for name in sides}
     for name in order:
         argv = [str(sides[name].program), "-m", str(model.path), "-o", "jsonl", "-r", str(load.repetitions),
@@ -90,7 +93,7 @@ def _measure(
             what = f"{PROGRAM} printed no figures."
             raise VerificationError(what, details=last_lines(done.output))
         rounds[name].append(records)
-    return rounds
+    return {name: runs[1:] if "baseline" in sides else runs for name, runs in rounds.items()}
 
 
 def summarise(rounds: Mapping[str, Sequence[tuple[BenchRecord, ...]]], device: str) -> tuple[Figure, ...]:
@@ -113,9 +116,14 @@ def _by_test(rounds: Sequence[tuple[BenchRecord, ...]]) -> dict[str, list[BenchR
 
 
 def _figure(test: str, ours: list[BenchRecord], baseline: list[BenchRecord], device: str) -> Figure:
-    speeds = [record.avg_ts for record in ours]
-    speed = statistics.median(speeds)
-    theirs = statistics.median(record.avg_ts for record in baseline) if baseline else None
+    speeds = [record.speed for record in ours]
+    speed, theirs = statistics.median(speeds), None
+    ratio, ratios = None, None
+    if baseline:
+        theirs = statistics.median(record.speed for record in baseline)
+        ratio = speed / theirs
+        pairs = [one / other.speed for one, other in zip(speeds, baseline, strict=True)]
+        ratios = (min(pairs), max(pairs))
     return Figure(
         test=test,
         device=device,
@@ -123,7 +131,8 @@ def _figure(test: str, ours: list[BenchRecord], baseline: list[BenchRecord], dev
         tokens_per_second=speed,
         spread=statistics.stdev(speeds) if len(speeds) > 1 else ours[0].stddev_ts,
         baseline_tokens_per_second=theirs,
-        ratio=speed / theirs if theirs else None,
+        ratio=ratio,
+        ratio_range=ratios,
         rounds=len(speeds),
     )
 
@@ -134,5 +143,8 @@ def _origin(record: BenchRecord) -> str:
 
 
 def _sentence(figure: Figure) -> str:
-    ratio = f" ({figure.ratio:.3f} of the baseline)" if figure.ratio is not None else ""
+    ratio = ""
+    if figure.ratio is not None and figure.ratio_range is not None:
+        low, high = figure.ratio_range
+        ratio = f" ({figure.ratio:.3f} of the baseline, {low:.3f} to {high:.3f} by round)"
     return f"{figure.device} {figure.test} {figure.tokens_per_second:.1f} t/s{ratio}"

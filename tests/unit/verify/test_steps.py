@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from buildtool.process import Completed
 from buildtool.verify.backends import backend_of_module, is_device_of, is_driver_library
-from buildtool.verify.model import ListedDevice, Module, Operations
+from buildtool.verify.model import ListedDevice, Module, Operations, Options
+from buildtool.verify.models import Model
 from buildtool.verify.parse_bench import BenchRecord
 from buildtool.verify.steps import bench, devices, modules, ops
 from buildtool.verify.variants import plainest
@@ -138,7 +142,30 @@ def test_rounds_become_medians_and_a_ratio() -> None:
     prompt, generated = bench.summarise({"ours": ours, "baseline": theirs}, "CUDA0")
     assert (prompt.test, prompt.tokens_per_second, prompt.rounds) == ("pp512", 101.0, 3)
     assert prompt.ratio == pytest.approx(101.0 / 51.0)
+    assert prompt.ratio_range == (pytest.approx(99.0 / 52.0), pytest.approx(120.0 / 51.0))
     assert (generated.test, generated.ratio) == ("tg128", pytest.approx(1.1))
+
+
+def test_a_slow_first_repetition_does_not_decide_a_round() -> None:
+    slow_start = BenchRecord(n_prompt=512, n_gen=0, avg_ts=70.0, samples_ts=(10.0, 100.0, 101.0))
+    assert slow_start.speed == 100.0
+    assert record(70.0).speed == 70.0
+
+
+def test_the_first_round_beside_a_baseline_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def run(argv: list[str], **_: object) -> Completed:
+        ran.append(Path(argv[0]).name)
+        speed = 1.0 if len(ran) <= 2 else 100.0
+        return answer(json.dumps({"n_prompt": 512, "n_gen": 0, "avg_ts": speed}))
+
+    monkeypatch.setattr(bench.process, "run", run)
+    sides = {name: bench._Side(program=Path(name), env={}) for name in ("ours", "baseline")}
+    model = Model(path=tmp_path / "m.gguf", prompts={}, bound=1.0)
+    rounds = bench._measure(sides, tmp_path, model, "CUDA0", Options(mode="quick"))
+    assert ran == ["ours", "baseline", "ours", "baseline", "baseline", "ours"]
+    assert [record.speed for records in rounds["ours"] + rounds["baseline"] for record in records] == [100.0] * 4
 
 
 def test_without_a_baseline_there_is_no_ratio() -> None:
