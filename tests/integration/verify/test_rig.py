@@ -152,6 +152,35 @@ def test_what_is_no_device_code_is_refused_without_a_crash(rig: Rig, tmp_path: P
     assert all(got)
 
 
+ASKER = """
+import ctypes, sys
+hip = ctypes.CDLL(sys.argv[1])
+count, free, total = ctypes.c_int(), ctypes.c_size_t(), ctypes.c_size_t()
+assert hip.hipGetDeviceCount(ctypes.byref(count)) == 0
+for number in range(count.value):
+    properties, pointer = ctypes.create_string_buffer(1472), ctypes.c_void_p()
+    assert hip.hipSetDevice(number) == 0
+    assert hip.hipGetDevicePropertiesR0600(properties, number) == 0
+    assert hip.hipMalloc(ctypes.byref(pointer), ctypes.c_size_t(1 << 20)) == 0
+    assert hip.hipMemGetInfo(ctypes.byref(free), ctypes.byref(total)) == 0
+    print(properties.raw[1160:].split(b"\\0")[0].decode(), total.value, total.value - free.value)
+    assert hip.hipMalloc(ctypes.byref(pointer), ctypes.c_size_t(total.value)) == 2
+assert hip.hipSetDevice(count.value) == 101
+"""
+
+
+def test_several_devices_are_reported_as_they_were_chosen(rig: Rig, tmp_path: Path) -> None:
+    devices = [device_for("gfx1032"), Device(target="gfx90a:sramecc+:xnack-", memory=64 << 30)]
+    (tmp_path / "rig.conf").write_text(configuration(devices, tmp_path / "log", 6))
+    argv = [sys.executable, "-c", ASKER, str(rig.runtime)]
+    env = {"GPUBUILD_RIG": str(tmp_path / "rig.conf")}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        f"gfx1032 {8 << 30} {1 << 20}",
+        f"gfx90a:sramecc+:xnack- {64 << 30} {1 << 20}",
+    ]
+
+
 def test_a_fat_library_is_proved_up_to_the_launch(store: Store, tmp_path: Path) -> None:
     fat = rigs.fat_binary(("gfx1030", GFX1030))
     folder = rigs.fake_rocblas(tmp_path / "with a space", fat, rigs.tensile("gfx1030", GFX1030), new_function=True)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -67,23 +67,40 @@ def stock(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def module(stock: Path) -> None:
-    """Adds Debian's ggml HIP module, fetched and unpacked as apt does."""
+def packages(names: list[str], *suites: str) -> Path:
+    """Fetch Debian packages as apt does, in a world of its own, and unpack them."""
     if not shutil.which("dpkg"):
         pytest.skip("needs dpkg")
     rootfs = PlanRootfs(
-        name="sid", architecture="amd64", suites=("sid",), components=("main",), packages=(), leave_out=()
+        name="sid", architecture="amd64", suites=suites, components=("main",), packages=(), leave_out=()
     )
-    with tempfile.TemporaryDirectory() as world, tempfile.TemporaryDirectory() as debs:
+    place = Path(tempfile.mkdtemp())
+    with tempfile.TemporaryDirectory() as world:
         env = resolve._world(Path(world), rootfs, find_mirror())
         run(["apt-get", "update"], env=env)
-        run(["apt-get", "download", "libggml0", "libggml0-backend-hip"], env=env, cwd=Path(debs))
-        for deb in Path(debs).glob("*.deb"):
-            subprocess.run(["dpkg", "-x", str(deb), str(Path(debs, "tree"))], check=True)
-        for path in Path(debs, "tree").rglob("libggml-*.so*"):
-            if path.name.startswith(("libggml-base", "libggml-hip")):
-                shutil.copy2(path, stock / path.name, follow_symlinks=False)
+        run(["apt-get", "download", *names], env=env, cwd=place)
+    for deb in place.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", str(deb), str(place / "tree")], check=True)
+        deb.unlink()
+    return place
+
+
+@pytest.fixture(scope="module")
+def module(stock: Path) -> None:
+    """Adds Debian's ggml HIP module."""
+    place = packages(["libggml0", "libggml0-backend-hip"], "sid")
+    for path in (place / "tree").rglob("libggml-*.so*"):
+        if path.name.startswith(("libggml-base", "libggml-hip")):
+            shutil.copy2(path, stock / path.name, follow_symlinks=False)
+    shutil.rmtree(place)
+
+
+@pytest.fixture(scope="module")
+def newer() -> Iterator[Path]:
+    """The rocBLAS 5 of ROCm 7.2, whose device code is in compressed bundles."""
+    place = packages(["librocblas5/experimental", "libroctx64-4/experimental"], "sid", "experimental")
+    yield place / "tree" / "usr" / "lib" / "x86_64-linux-gnu"
+    shutil.rmtree(place)
 
 
 def exercise(proof: LoaderProof, name: str, target: int = 0) -> Exercise:
@@ -147,3 +164,15 @@ def test_a_module_from_another_packager_is_judged_too(stock: Path, prove: Prove,
     assert exercise(proof, "ggml-hip").verdict == "loader-proved"
     assert exercise(proof, "ggml-hip").fat_binaries[1].registered == 130
     assert exercise(proof, "ggml-hip", 1).fat_binaries[1].reason == "the bundle has no entry for gfx1032"
+
+
+@pytest.mark.network
+def test_the_next_release_of_rocblas_and_of_hip(newer: Path, prove: Prove, tmp_path: Path) -> None:
+    proof = prove(newer, "gfx1030", "gfx90a", "gfx1032")
+    assert proof.runtime == "libamdhip64.so.7"
+    served = [exercise(proof, "rocblas", number) for number in range(3)]
+    assert [one.verdict for one in served] == ["loader-proved", "loader-proved", "failed"]
+    assert {row.target for row in served[1].code_objects} == {"gfx90a", "gfx90a:xnack-"}
+    retarget(newer, "gfx1030", "gfx1032", tmp_path / "moved", thinned=True)
+    moved = exercise(prove(tmp_path / "moved", "gfx1032"), "rocblas")
+    assert (moved.verdict, moved.launches) == ("loader-proved", served[0].launches)
