@@ -8,6 +8,6 @@ kernels; nothing is computed. What they opened, handed over and launched is the 
 from __future__ import annotations
 
 from buildtool.verify.loading import LABEL, Exercise, LoaderProof, TargetProof
-from buildtool.verify.rig.proof import loader_proof
+from buildtool.verify.rig.proof import loader_proof, proof_here_or_inside
 
-__all__ = ["LABEL", "Exercise", "LoaderProof", "TargetProof", "loader_proof"]
+__all__ = ["LABEL", "Exercise", "LoaderProof", "TargetProof", "loader_proof", "proof_here_or_inside"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from buildtool.errors import GpubuildError
 from buildtool.store.entries import Store
-from buildtool.toolchain.sandbox import Sandbox
+from buildtool.toolchain.rootfs import make
+from buildtool.toolchain.sandbox import Sandbox, open_sandbox
 from buildtool.verify.loading import LABEL, Exercise, LoaderProof, TargetProof, overall
 from buildtool.verify.rig.compile import build
 from buildtool.verify.rig.devices import Device, device_for
@@ -81,6 +83,32 @@ def loader_proof(
         inside=inside,
         targets=tuple(proofs),
     )
+
+
+def proof_here_or_inside(directory: Path, targets: Sequence[str], *, beside: Sequence[Path] = ()) -> LoaderProof:
+    """Prove on this machine; what it lacks for that, a root filesystem with ROCm from the store may have.
+
+    Raises:
+        GpubuildError: as `loader_proof`.
+    """
+    proof = loader_proof(directory, targets, beside=beside)
+    if proof.verdict != "not-proved":
+        return proof
+    for sandbox in _root_filesystems():
+        other = loader_proof(directory, targets, beside=beside, sandbox=sandbox)
+        if other.verdict != "not-proved":
+            return other
+    return proof
+
+
+def _root_filesystems() -> Iterator[Sandbox]:
+    """Open the store's root filesystems with ROCm, the newest first, as far as this machine lets us."""
+    entries = [entry for entry in Store().entries(make.KIND) if entry.facts.get("kind") == "rocm"]
+    for entry in sorted(entries, key=lambda entry: entry.created, reverse=True):
+        try:
+            yield open_sandbox(entry.path)
+        except GpubuildError:
+            continue
 
 
 def _exercises(bench: Bench, device: Device) -> tuple[Exercise, ...]:

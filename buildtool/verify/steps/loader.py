@@ -6,16 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from buildtool.codeobj import targets_of
-from buildtool.errors import GpubuildError, MissingToolError
+from buildtool.errors import MissingToolError
 from buildtool.store import archive
-from buildtool.store.entries import Store
-from buildtool.toolchain.rootfs import make
-from buildtool.toolchain.sandbox import Sandbox, open_sandbox
 from buildtool.verify.backends import backend_of_module, is_device_of
 from buildtool.verify.findings import Findings
 from buildtool.verify.loading import Exercise
 from buildtool.verify.model import ListedDevice
-from buildtool.verify.rig import LoaderProof, loader_proof
+from buildtool.verify.rig import LoaderProof, proof_here_or_inside
 
 TITLE = "the loader takes it (an imitated device)"
 BACKEND = "rocm"
@@ -43,7 +40,7 @@ def check(modules: Sequence[Path], beside: Sequence[Path]) -> Findings:
     if not targets:
         return Findings(verdict="failed", summary=f"{module.name} holds no device code")
     try:
-        proof = _prove(module.parent, targets, beside)
+        proof = proof_here_or_inside(module.parent, targets, beside=beside)
     except MissingToolError as error:
         return Findings(verdict="not-proved", summary=f"{error.what} {error.hint}".rstrip())
     return judge(proof)
@@ -65,28 +62,6 @@ def _notes(exercise: Exercise) -> Iterator[str]:
         yield "no table made for this processor was read: the general kernels serve it, which are slower"
     if exercise.absent:
         yield f"asked for what is not imitated: {', '.join(exercise.absent)}"
-
-
-def _prove(directory: Path, targets: Sequence[str], beside: Sequence[Path]) -> LoaderProof:
-    """Prove on this machine; where its C library is too old, in a root filesystem of the store."""
-    proof = loader_proof(directory, targets, beside=beside)
-    if proof.verdict != "not-proved":
-        return proof
-    for sandbox in _root_filesystems():
-        other = loader_proof(directory, targets, beside=beside, sandbox=sandbox)
-        if other.verdict != "not-proved":
-            return other
-    return proof
-
-
-def _root_filesystems() -> Iterator[Sandbox]:
-    """Open the store's root filesystems with ROCm, the newest first, as far as this machine lets us."""
-    entries = [entry for entry in Store().entries(make.KIND) if entry.facts.get("kind") == BACKEND]
-    for entry in sorted(entries, key=lambda entry: entry.created, reverse=True):
-        try:
-            yield open_sandbox(entry.path)
-        except GpubuildError:
-            continue
 
 
 def unpacked(wheels: Sequence[Path], place: Path) -> tuple[list[Path], list[Path]]:

@@ -12,6 +12,7 @@ from buildtool.errors import MissingToolError, NotProvedError, UnsafeArchiveErro
 from buildtool.toolchain.sandbox import Sandbox
 from buildtool.verify.loading import Exercise, LoaderProof, ProofVerdict, TargetProof
 from buildtool.verify.model import ListedDevice, Options, Report, overall
+from buildtool.verify.rig import proof as rig_proof
 from buildtool.verify.run import require, verify
 from buildtool.verify.steps import loader
 
@@ -58,9 +59,9 @@ def test_libraries_for_a_newer_c_library_are_tried_in_a_root_filesystem(monkeypa
         asked.append(sandbox)
         return proof("not-proved" if sandbox is None else "loader-proved")
 
-    monkeypatch.setattr(loader, "loader_proof", fake)
+    monkeypatch.setattr(rig_proof, "loader_proof", fake)
     monkeypatch.setattr(loader, "targets_of", lambda _path: ("gfx1032",))
-    monkeypatch.setattr(loader, "_root_filesystems", lambda: iter([INSIDE, INSIDE]))
+    monkeypatch.setattr(rig_proof, "_root_filesystems", lambda: iter([INSIDE, INSIDE]))
     assert loader.check([Path("/x/libggml-hip.so")], []).verdict == "loader-proved"
     assert asked == [None, INSIDE]
 
@@ -70,7 +71,7 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
         what = "There is no compiler."
         raise MissingToolError(what, hint="Install one.")
 
-    monkeypatch.setattr(loader, "loader_proof", fake)
+    monkeypatch.setattr(loader, "proof_here_or_inside", fake)
     monkeypatch.setattr(loader, "targets_of", lambda _path: ("gfx1032",))
     found = loader.check([Path("/x/libggml-hip.so")], [])
     assert (found.verdict, found.summary) == ("not-proved", "There is no compiler. Install one.")
@@ -113,7 +114,7 @@ def test_a_wheel_for_another_platform_is_still_looked_into(
         "gpubuild_llama_rocm-1.dist-info/WHEEL",
     )
     monkeypatch.setattr(loader, "targets_of", lambda _path: ("gfx1032",))
-    monkeypatch.setattr(loader, "loader_proof", lambda *_, **__: proof())
+    monkeypatch.setattr(loader, "proof_here_or_inside", lambda *_, **__: proof())
     report: Report = verify([wheel], Options(offline=True))
     assert [(step.name, step.verdict) for step in report.steps] == [
         ("install", "not-proved"),
