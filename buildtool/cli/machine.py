@@ -80,7 +80,7 @@ def with_offers(host: Host) -> Host:
 
     offered, failures = look(platform_of(host))
     for error in failures:
-        print_note(f"{error.what} {error.why}".rstrip() + " The plan is made without it.")
+        print_note(f"{error.what} {error.why}".rstrip(". ") + ". The plan is made without it.")
     return msgspec.structs.replace(host, offered=offered)
 
 

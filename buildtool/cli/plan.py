@@ -171,9 +171,11 @@ def _answer(given: wish.Wish, host: Host, word: str, *, as_json: bool) -> None:
 
 def summary(found: Plan) -> str:
     """Say in one line what a plan builds from what."""
+    from buildtool.compat.vendor import SERVERS
+
     parts = [", ".join(found.targets)] if found.targets else []
     if found.toolkit is not None:
-        made = {"pypi": "fetched", "redist": "NVIDIA's redistributables", "rootfs": "a root filesystem"}
+        made = {"pypi": "fetched", "rootfs": "a root filesystem"} | SERVERS
         where = made.get(found.toolkit.provider, found.toolkit.path)
         name = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan"}[found.toolkit.kind]
         parts.append(f"{name} {found.toolkit.version} ({where})")

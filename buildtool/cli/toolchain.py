@@ -79,7 +79,7 @@ def _list_available(*, as_json: bool) -> None:
         typer.echo(f"No toolkit can be fetched for {platform}.")
         return
     rows = [(f"cuda {s.version}", f"CUDA {s.meta}, NVIDIA's wheels", "") for s in sets]
-    rows += [(f"{s.kind} {s.version}", SERVERS[s.provider], "") for s in served]
+    rows += [(f"{s.kind} {s.version}", f"{SERVERS[s.provider]} {s.family}".rstrip(), "") for s in served]
     rows += [
         (
             f"{r.kind} {r.version}",
@@ -96,7 +96,7 @@ def _list_available(*, as_json: bool) -> None:
     epilog='Examples: [bold]gpubuild toolchain install "cuda==13.0.*"[/bold] · '
     '[bold]gpubuild toolchain install "rocm==7.*"[/bold]',
 )
-def install_toolkit(
+def install_toolkit(  # noqa: PLR0913, PLR0917 - one parameter per option
     spec: Annotated[str, typer.Argument(help='What to install, such as "cuda==13.0.*" or "rocm==7.*".')],
     mirror: Annotated[
         str | None, typer.Option("--mirror", metavar="URL", help="Debian mirror; apt's own configuration if left out.")
@@ -107,6 +107,16 @@ def install_toolkit(
     cuda_redist: Annotated[
         str | None, typer.Option("--cuda-redist", metavar="URL", help="Take CUDA from this copy of NVIDIA's archives.")
     ] = None,
+    therock: Annotated[
+        str | None, typer.Option("--therock", metavar="URL", help="Take ROCm from this copy of AMD's TheRock archives.")
+    ] = None,
+    therock_index: Annotated[
+        str | None, typer.Option("--therock-index", metavar="URL", help="Take ROCm from this index of TheRock wheels.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", metavar="T[;T...]", help="What TheRock's ROCm must serve; else this machine's cards."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fetch a toolkit into gpubuild's store: from a package registry or a vendor's server, or make it from Debian."""
@@ -115,8 +125,16 @@ def install_toolkit(
     from buildtool.errors import InvalidInputError
     from buildtool.toolchain import install
     from buildtool.toolchain.rootfs.suite import find_mirror
+    from buildtool.toolchain.vendor.offers import named as may_ask
 
-    chosen, offered = _choice(spec, cuda_redist)
+    given = {"redist": cuda_redist, "therock": therock, "therock-wheels": therock_index}
+    named = {provider: url for provider, url in given.items() if url}
+    if len(named) > 1:
+        what = "A toolkit comes from one server."
+        raise InvalidInputError(what, hint="Leave all but one of --cuda-redist, --therock and --therock-index out.")
+    served = spec.lower().startswith("rocm") and (named or target or may_ask())
+    targets = _wanted_targets(target) if served else ()
+    chosen, offered = _choice(spec, named, targets)
     made = isinstance(chosen, RootfsRow)
     if not made and (mirror or ignore_valid_until):
         what = f"{spec} does not come from a Debian mirror."
@@ -125,8 +143,9 @@ def install_toolkit(
     with Reporter(quiet=as_json) as reporter:
         compiler = None if isinstance(chosen, RootfsRow) and chosen.compiler is not None else _compiler()
         toolkit, _ = install(
-            spec, compiler, progress=reporter.downloads(), mirror=source, offered=offered, server=cuda_redist
-        )
+            spec, compiler, progress=reporter.downloads(), mirror=source, offered=offered,
+            server=next(iter(named.values()), None), targets=targets,
+        )  # fmt: skip
     if as_json:
         print_json({"schema": SCHEMA, "toolkit": toolkit})
         return
@@ -184,31 +203,46 @@ def prune_toolkits(
     typer.echo(f"{total} {'would be' if dry_run else 'are'} free again.")
 
 
-def _choice(spec: str, server: str | None) -> tuple[CudaSet | Offered | RootfsRow, tuple[Offered, ...]]:
+def _choice(
+    spec: str, given: dict[str, str], targets: tuple[str, ...]
+) -> tuple[CudaSet | Offered | RootfsRow, tuple[Offered, ...]]:
     """Return what is to be installed, and everything that named servers offer."""
+    from buildtool.compat.vendor import SERVERS
     from buildtool.errors import GpubuildError, InvalidInputError
     from buildtool.probe.model import Offered
     from buildtool.toolchain import choose, platform_name
-    from buildtool.toolchain.vendor.channels import REDIST
     from buildtool.toolchain.vendor.offers import look
 
     platform = platform_name()
-    given = {REDIST.provider: server} if server else {}
     offered, failures = look(platform, given)
-    if server and failures:
-        raise failures[0]
+    if given:
+        if failures:
+            raise failures[0]
+        offered = tuple(one for one in offered if one.provider in given)
     try:
-        chosen = choose(spec, platform, offered, server_first=bool(server))
+        chosen = choose(spec, platform, offered, server_first=bool(given), targets=targets)
     except GpubuildError as error:
         if failures:  # what was meant may be there
             raise failures[0] from error
         raise
-    if server and not isinstance(chosen, Offered):
-        what = f"The server of {REDIST.title} has nothing that meets {spec!r}."
-        raise InvalidInputError(what, hint=f"Leave {REDIST.option} out to take it from elsewhere.")
+    if given and not isinstance(chosen, Offered):
+        what = f"The server of {', '.join(SERVERS[one] for one in given)} has nothing that meets {spec!r}."
+        raise InvalidInputError(what, hint="Leave its address out to take it from elsewhere.")
     for failure in failures:
         print_note(f"{failure.what} {failure.why}".rstrip())
     return chosen, offered
+
+
+def _wanted_targets(names: list[str] | None) -> tuple[str, ...]:
+    """Return the targets named, else those of this machine's AMD devices."""
+    from buildtool.compat.case import detected_targets
+    from buildtool.compat.targets import parse_targets, split_list
+
+    if names:
+        return tuple(target.chip for target in parse_targets(split_list(names)))
+    from buildtool.probe import detect
+
+    return tuple(target.chip for target in detected_targets(detect(), "rocm"))
 
 
 def _compiler() -> PlanCompiler:

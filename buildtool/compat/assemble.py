@@ -95,6 +95,7 @@ def _toolkit(option: ToolkitOption | None) -> PlanToolkit | None:
         kind=option.kind,
         version=option.version,
         provider=_provider(option),
+        family=option.offered.family if option.offered is not None else "",
         pins=option.wheels.pins if option.wheels is not None else (),
         path=option.install.path if option.install is not None else None,
         rootfs=plan_rootfs(option.rootfs) if option.rootfs is not None else None,

@@ -17,11 +17,12 @@ from buildtool.compat.model import Backend, Plan, Request
 from buildtool.compat.options import ToolkitOption, options_for
 from buildtool.compat.rules import Candidate, ground_of, judge
 from buildtool.compat.targets import parse_target
+from buildtool.compat.vendor import is_early
 from buildtool.compat.versions import TOOLKITS, Release, parse_wish
 from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError
 from buildtool.probe.model import Host
 
-PROVIDERS = ("system", "pypi", "redist", "rootfs", "elsewhere")
+PROVIDERS = ("system", "pypi", "redist", "therock", "therock-wheels", "rootfs", "elsewhere")
 
 
 def resolve(request: Request, host: Host) -> Plan:
@@ -155,6 +156,8 @@ def preference(case: Case, option: ToolkitOption | None) -> tuple[object, ...]:
     place = (option.place.where if option.place else "", option.install.path if option.install else "")
     update = tuple(-number for name in option.names for number in Release.parse(name).numbers)
     minor = release.minor
+    if option.offered is not None and option.kind == "rocm":
+        return (provider, is_early(option.version), _down(minor), update, option.offered.family)
     if option.rootfs is not None and option.kind != "cuda":
         return (provider, option.rootfs.rank, _down(minor), update, place)
     if option.provider == "elsewhere" or option.kind != "cuda":

@@ -96,7 +96,9 @@ def _toolkit(case: Case, option: ToolkitOption) -> list[Decision]:
         where, rule = f"installed in {option.install.path}", "toolkit-installed"
         reason = "an installed toolkit that fits is used before one is fetched"
     elif option.offered is not None:
-        where, rule = f"from a server of {SERVERS[option.offered.provider]} that you named", "toolkit-server"
+        family = f" ({option.offered.family})" if option.offered.family else ""
+        where = f"from a server of {SERVERS[option.offered.provider]} that you named{family}"
+        rule = "toolkit-server"
         reason = "neither an installed toolkit nor one from a package registry fits"
         reason += _passed_over(case, option.kind)
     elif option.rootfs is not None:

@@ -8,6 +8,7 @@ from buildtool.compat.model import RuntimeMode
 from buildtool.compat.options import ToolkitOption
 from buildtool.compat.siblings import identical
 from buildtool.compat.targets import Target
+from buildtool.compat.vendor import family_targets
 
 
 def runtime_mode(case: Case, option: ToolkitOption | None) -> RuntimeMode:
@@ -38,14 +39,17 @@ def has_kernels(case: Case, option: ToolkitOption, target: Target) -> bool:
     """Whether a ROCm's rocBLAS holds kernels for a target, as far as a table says.
 
     An installed one is not judged by a table: its files tell, and distributions add targets. That of a root filesystem
-    counts when it travels; kernels of a processor with the same instructions can be given the target's name then.
+    counts when it travels; kernels of a processor with the same instructions can be given the target's name then. What
+    AMD builds for a family of targets is for these.
     """
     if option.rootfs is not None:
         known = option.rootfs.kernels
         return not known or not travels(case, option) or bool(donor_of(target, known))
     place, row = option.place, option.rocm
+    names = {one.name for one in tables.amd_targets().values() if one.generic == target.chip} | {target.chip}
+    if option.offered is not None:
+        return not names.isdisjoint(family_targets(option.offered.family))
     if place is None or row is None or target.platform != "rocm" or (place.patched and not place.kernels):
         return True
     listed = place.kernels or (row.windows if case.platform.startswith("windows") else row.rocblas)
-    names = {one.name for one in tables.amd_targets().values() if one.generic == target.chip} | {target.chip}
     return not names.isdisjoint(listed)

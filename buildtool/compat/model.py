@@ -14,7 +14,7 @@ LAUNCHERS = ("sccache", "ccache")
 Backend = Literal["cuda", "rocm", "vulkan", "cpu"]
 Profile = Literal["portable", "native", "minimal"]
 RuntimeMode = Literal["pip", "bundle", "system"]
-PlanProvider = Literal["pypi", "system", "redist", "rootfs"]
+PlanProvider = Literal["pypi", "system", "redist", "therock", "therock-wheels", "rootfs"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,9 +109,10 @@ class PlanRootfs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class PlanToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which CUDA/ROCm/Vulkan toolkit compiles it and where that comes from.
 
-    ``provider`` is ``pypi`` (assembled in the store from `pins`), ``system`` (installed at `path`), ``redist``
-    (archives of a vendor's server, assembled in the store from `pins`) or ``rootfs`` (the private root filesystem
-    `rootfs`, made of `pins`). Pins of the last two may be open; then they are those of the day it is fetched.
+    ``provider`` is ``pypi`` (assembled in the store from `pins`), ``system`` (installed at `path`), ``redist``,
+    ``therock`` or ``therock-wheels`` (files of a vendor's server, assembled in the store from `pins`; AMD's are those
+    of a `family` of targets), or ``rootfs`` (the private root filesystem `rootfs`, made of `pins`). Pins of a server
+    and of a root filesystem may be open; then they are those of the day it is fetched.
     """
 
     kind: Literal["cuda", "rocm", "vulkan"]
@@ -120,6 +121,7 @@ class PlanToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     pins: tuple[Pin, ...] = ()
     path: str | None = None
     rootfs: PlanRootfs | None = None
+    family: str = ""
 
 
 class PlanCompiler(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

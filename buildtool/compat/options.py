@@ -11,10 +11,11 @@ from buildtool.compat import tables
 from buildtool.compat.model import LAUNCHERS, Backend
 from buildtool.compat.pypi_sets import CudaSet, cuda_sets
 from buildtool.compat.rootfs import RootfsRow, missing_programs, rootfs_for
+from buildtool.compat.vendor import newest_first
 from buildtool.compat.versions import Release
 from buildtool.probe.model import Host, Offered, ToolkitInstall
 
-Provider = Literal["system", "pypi", "redist", "rootfs", "elsewhere"]
+Provider = Literal["system", "pypi", "redist", "therock", "therock-wheels", "rootfs", "elsewhere"]
 UNKNOWN_VULKAN = "1.4"  # an SDK that does not tell its version, and one to be installed, is taken for a current one
 DISTRIBUTION_ROOTS = ("/usr", "/usr/lib/nvidia-cuda-toolkit", "/usr/lib/cuda")
 
@@ -29,7 +30,7 @@ class ToolkitOption(msgspec.Struct, frozen=True, kw_only=True):
         provider: ``elsewhere``: somebody must install it first.
         install: the installation, for ``system``.
         wheels: the set of wheels, for ``pypi``.
-        offered: what a server that the user named offers, for ``redist``.
+        offered: what a server that the user named offers, for ``redist`` and ``therock``.
         rootfs: the root filesystem to make, for ``rootfs``.
         place: where to get it, for ``elsewhere``.
         cuda: the row of its CUDA release, if there is one.
@@ -94,11 +95,12 @@ def _installs(host: Host, kind: str) -> Iterator[ToolkitInstall]:
 
 
 def _offered(host: Host, kind: str) -> Iterator[Offered]:
-    """Yield what named servers offer for this machine, in an order of its own."""
-    yield from sorted(
-        (one for one in host.offered if one.kind == kind and Release.read(one.version)),
-        key=lambda one: (one.provider, one.version),
-    )
+    """Yield what named servers offer for this machine, in an order of its own; of one release's builds the newest."""
+    known = [one for one in host.offered if one.kind == kind and Release.read(one.version)]
+    newest: dict[tuple[str, str, tuple[int, ...]], Offered] = {}
+    for one in newest_first(known):
+        newest.setdefault((one.provider, one.family, Release.parse(one.version).numbers), one)
+    yield from sorted(newest.values(), key=lambda one: (one.provider, one.version, one.family))
 
 
 def _cuda(host: Host) -> Iterator[ToolkitOption]:
@@ -143,6 +145,11 @@ def _rocm(host: Host) -> Iterator[ToolkitOption]:
         yield ToolkitOption(
             kind="rocm", version=version, names=(version,), provider="system", install=install,
             rocm=rows.get(Release.parse(version).minor), patched=_is_packaged(install),
+        )  # fmt: skip
+    for offered in _offered(host, "rocm"):
+        yield ToolkitOption(
+            kind="rocm", version=offered.version, names=(offered.version,), provider=offered.provider, offered=offered,
+            rocm=rows.get(Release.parse(offered.version).minor),
         )  # fmt: skip
     if not missing_programs(host, "rocm"):
         yield from rootfs_options("rocm", platform_of(host))

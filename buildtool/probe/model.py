@@ -115,13 +115,16 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Attributes:
         kind: which toolkit.
-        provider: how it is packaged there, and so what unpacks it: ``redist`` (NVIDIA's redistributable archives).
+        provider: how it is packaged there, and so what unpacks it: ``redist`` (NVIDIA's redistributable archives),
+            ``therock`` and ``therock-wheels`` (AMD's TheRock).
         version: its release, as the server writes it.
+        family: of AMD's, the group of targets whose kernels its libraries hold.
     """
 
     kind: Literal["cuda", "rocm"]
-    provider: Literal["redist"]
+    provider: Literal["redist", "therock", "therock-wheels"]
     version: str
+    family: str = ""
 
 
 class ContainerImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

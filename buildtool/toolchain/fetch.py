@@ -11,6 +11,7 @@ from buildtool.compat.assemble import plan_rootfs
 from buildtool.compat.model import PlanCompiler, PlanToolkit
 from buildtool.compat.pypi_sets import CudaSet, cuda_sets, matching_sets
 from buildtool.compat.rootfs import RootfsRow, rootfs_for, rootfs_row
+from buildtool.compat.vendor import family_targets, is_early, newest_first
 from buildtool.compat.versions import TOOLKITS, Release, parse_wish
 from buildtool.errors import IncompatibleError, InvalidInputError, UnknownNameError
 from buildtool.probe.model import Offered
@@ -23,6 +24,7 @@ from buildtool.toolchain.model import Toolchain
 from buildtool.toolchain.provide import acquire, pinned, require_usable
 from buildtool.toolchain.rootfs import make
 from buildtool.toolchain.rootfs.suite import Mirror
+from buildtool.toolchain.vendor import provide as vendor
 
 
 def available(platform: str) -> tuple[CudaSet, ...]:
@@ -37,7 +39,12 @@ def available_rootfs(platform: str) -> tuple[RootfsRow, ...]:
 
 
 def choose(
-    spec: str, platform: str, offered: tuple[Offered, ...] = (), *, server_first: bool = False
+    spec: str,
+    platform: str,
+    offered: tuple[Offered, ...] = (),
+    *,
+    server_first: bool = False,
+    targets: tuple[str, ...] = (),
 ) -> CudaSet | Offered | RootfsRow:
     """Pick what meets `spec`, such as ``cuda==13.0.*``: the newest set of wheels, else what a server has, else a suite.
 
@@ -46,6 +53,7 @@ def choose(
         platform: of the machine to build on.
         offered: what named servers have.
         server_first: take it from there, whatever else there is.
+        targets: what it must serve, where a server has builds for some targets only.
 
     Raises:
         InvalidInputError: `spec` cannot be read.
@@ -66,8 +74,8 @@ def choose(
         near = difflib.get_close_matches(kind, TOOLKITS, n=1, cutoff=0.4)
         raise UnknownNameError(what, hint=f"Did you mean {near[0]}?" if near else 'Try "cuda==13.*" or "rocm==7.*".')
     wish = parse_wish(f"{kind}{need.specifier}")
-    served = [one for one in offered if one.kind == kind and wish.admits(one.version)]
-    served.sort(key=lambda one: Release.parse(one.version), reverse=True)
+    served = [one for one in offered if one.kind == kind and Release.read(one.version) and wish.admits(one.version)]
+    served = _serving(spec, served, targets, server_first=server_first)
     sets = matching_sets(str(need.specifier), platform) if kind == "cuda" else ()
     if sets and not (served and server_first):
         return sets[0]
@@ -77,6 +85,25 @@ def choose(
     if rows:
         return min(rows, key=lambda row: (row.rank, [-number for number in Release.parse(row.version).numbers]))
     raise _no_such(spec, kind, platform, offered)
+
+
+def _serving(spec: str, served: list[Offered], targets: tuple[str, ...], *, server_first: bool) -> list[Offered]:
+    """Return the offers that hold kernels for all targets: releases before nightly builds, then the newest first.
+
+    Raises:
+        IncompatibleError: it must come from there, and nothing says for which targets, or none has them.
+    """
+    ranked = sorted(newest_first(served), key=lambda one: is_early(one.version))
+    fitting = [one for one in ranked if not one.family or (targets and {*targets} <= {*family_targets(one.family)})]
+    if fitting or not ranked or not server_first:
+        return fitting
+    details = tuple(
+        f"{one.version} for {one.family}: {', '.join(family_targets(one.family)) or '?'}" for one in ranked[:10]
+    )
+    what = f"What the server has of {spec} is for some targets only."
+    if targets:
+        what = f"The server has nothing of {spec} for {', '.join(targets)}."
+    raise IncompatibleError(what, hint="Name the target it must serve: --target gfx1032.", details=details)
 
 
 def _no_such(spec: str, kind: str, platform: str, served: tuple[Offered, ...]) -> IncompatibleError:
@@ -97,7 +124,7 @@ def _no_such(spec: str, kind: str, platform: str, served: tuple[Offered, ...]) -
     return IncompatibleError(what, why=why, hint=hint, details=(f"On offer: {', '.join(offered)}",) if offered else ())
 
 
-def install(
+def install(  # noqa: PLR0913 - one keyword per place that toolkits come from
     spec: str,
     compiler: PlanCompiler | None,
     *,
@@ -106,6 +133,7 @@ def install(
     mirror: Mirror | None = None,
     offered: tuple[Offered, ...] = (),
     server: str | None = None,
+    targets: tuple[str, ...] = (),
 ) -> tuple[InstalledToolkit, Toolchain]:
     """Fetch or make the toolkit that `spec` names.
 
@@ -117,11 +145,12 @@ def install(
         mirror: where Debian packages come from (default: apt's configuration).
         offered: what named servers have.
         server: address of the vendor's server, when it is to come from there whatever else there is.
+        targets: what it must serve, as for `choose`.
 
     Raises:
         GpubuildError: as `choose` and `acquire`.
     """
-    chosen = choose(spec, platform_name(), offered, server_first=server is not None)
+    chosen = choose(spec, platform_name(), offered, server_first=server is not None, targets=targets)
     toolkit = planned(chosen)
     require_usable(toolkit)
     if isinstance(chosen, RootfsRow):
@@ -145,7 +174,7 @@ def planned(chosen: CudaSet | Offered | RootfsRow) -> PlanToolkit:
     if isinstance(chosen, RootfsRow):
         return PlanToolkit(kind=chosen.kind, version=chosen.version, provider="rootfs", rootfs=plan_rootfs(chosen))
     if isinstance(chosen, Offered):
-        return PlanToolkit(kind=chosen.kind, version=chosen.version, provider=chosen.provider)
+        return PlanToolkit(kind=chosen.kind, version=chosen.version, provider=chosen.provider, family=chosen.family)
     return PlanToolkit(kind="cuda", version=chosen.version, provider="pypi", pins=chosen.pins)
 
 
@@ -153,8 +182,6 @@ def store_name(toolkit: PlanToolkit) -> str:
     """Return the name of a pinned toolkit in the store, as ``gpubuild toolchain list`` shows it."""
     if toolkit.rootfs is not None:
         return make.entry_key(toolkit)
-    if toolkit.provider == "redist":
-        from buildtool.toolchain.vendor.redist import store_key
-
-        return f"{cuda_wheels.KIND}-{store_key(toolkit)}"
+    if vendor.is_served(toolkit):
+        return vendor.store_name(toolkit)
     return f"{cuda_wheels.KIND}-{cuda_wheels.entry_key(toolkit.version, toolkit.pins)}"

@@ -38,7 +38,12 @@ def rocm_options(root: Path, version: str, clangs: Iterable[Path]) -> tuple[dict
     if clang.is_relative_to(root / "lib") and clang.parts[-3].startswith("llvm-"):
         # Debian's clang has the device libraries beside it, and stops to look there when ROCM_PATH is set.
         return options, {"HIPCXX": str(clang)}
-    return options, {"ROCM_PATH": str(root), "HIP_PATH": str(root), "HIPCXX": str(clang)}
+    env = {"ROCM_PATH": str(root), "HIP_PATH": str(root), "HIPCXX": str(clang)}
+    # TheRock keeps the device libraries where clang does not look by itself.
+    bitcode = root / "lib" / "llvm" / "amdgcn" / "bitcode"
+    if bitcode.is_dir() and not (root / "amdgcn").exists():
+        env["HIP_DEVICE_LIB_PATH"] = str(bitcode)
+    return options, env
 
 
 def vulkan_toolchain(root: Path) -> tuple[dict[str, str], dict[str, str]]:

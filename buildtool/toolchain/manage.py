@@ -12,6 +12,10 @@ from buildtool.errors import UnknownNameError
 from buildtool.store.entries import Entry, Store
 from buildtool.toolchain import cuda_wheels
 from buildtool.toolchain.rootfs import make
+from buildtool.toolchain.vendor import therock
+
+# The store's names for toolkits: CUDA, ROCm of AMD's server, root filesystems.
+KINDS = (cuda_wheels.KIND, therock.KIND, make.KIND)
 
 
 class InstalledToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +51,7 @@ class InstalledToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 def installed(store: Store | None = None) -> list[InstalledToolkit]:
     """Return the toolkits in the store, newest version last."""
     store = store or Store()
-    return [_describe(entry) for kind in (cuda_wheels.KIND, make.KIND) for entry in store.entries(kind)]
+    return [_describe(entry) for kind in KINDS for entry in store.entries(kind)]
 
 
 def show(name: str, store: Store | None = None) -> InstalledToolkit:

@@ -19,6 +19,7 @@ from buildtool.toolchain.installed import rocm_toolchain, vulkan_toolchain
 from buildtool.toolchain.model import Toolchain
 from buildtool.toolchain.programs import cmake_path, ninja_path
 from buildtool.toolchain.rootfs.suite import Mirror, find_mirror
+from buildtool.toolchain.vendor import provide as vendor
 
 COMPILER_HINT = (
     "Install one: apt install g++ (Debian, Ubuntu), dnf install gcc-c++ (Fedora, RHEL), "
@@ -51,7 +52,7 @@ def acquire(
         MissingToolError: the host compiler or an installed toolkit is not where the plan says.
         IncompatibleError: the toolkit is of a kind that cannot be fetched.
         NetworkError, IntegrityError, StorageError: see `assemble` in `buildtool.toolchain.cuda_wheels` and
-            `buildtool.toolchain.vendor.redist`.
+            `buildtool.toolchain.vendor.provide`.
     """
     if inside is not None:
         from buildtool.toolchain.container.provide import toolchain_inside
@@ -113,14 +114,12 @@ def pinned(
         server: address of the vendor's server, for a toolkit from one (default: the environment's).
 
     Raises:
-        GpubuildError: as `buildtool.toolchain.rootfs.resolve.resolve` and `buildtool.toolchain.vendor.redist.look_up`.
+        GpubuildError: as `buildtool.toolchain.rootfs.resolve.resolve` and `buildtool.toolchain.vendor.provide.look_up`.
     """
     if toolkit is None or toolkit.pins:
         return toolkit
-    if toolkit.provider == "redist":
-        from buildtool.toolchain.vendor import redist
-
-        version, pins = redist.look_up(toolkit.version, platform or platform_name(), url=server)
+    if vendor.is_served(toolkit):
+        version, pins = vendor.look_up(toolkit, platform or platform_name(), url=server, progress=progress)
         return msgspec.structs.replace(toolkit, version=version, pins=pins)
     if toolkit.rootfs is None:
         return toolkit
@@ -198,12 +197,12 @@ def _toolkit(
         entry = assemble(toolkit, compiler.cc, store=store, progress=progress)
         root = toolkit_root(entry.path)
         return root, _cuda_options(root, compiler), {}
-    if toolkit.provider == "redist":
-        from buildtool.toolchain.vendor import redist
-
+    if vendor.is_served(toolkit):
         exact = pinned(toolkit, progress=progress, store=store, server=server)
-        root = redist.assemble(exact, compiler.cc, store=store, progress=progress, url=server).path
-        return root, _cuda_options(root, compiler), {}
+        root = vendor.assemble(exact, compiler.cc, store=store, progress=progress, url=server)
+        return root, *(
+            (_cuda_options(root, compiler), {}) if toolkit.kind == "cuda" else rocm_toolchain(root, toolkit.version)
+        )
     root = Path(toolkit.path or "")
     if not toolkit.path or not root.is_dir():
         what = f"The {toolkit.kind} {toolkit.version} of the plan is not installed at {toolkit.path}."

@@ -97,6 +97,7 @@ def open_image(engine: Engine, image: Image, readable: Sequence[str] = ()) -> Co
 
     Raises:
         MissingToolError: the engine cannot start it, or what it writes is somebody else's.
+        InvalidInputError: a path cannot be shown inside.
     """
     failures: list[str] = []
     cache_root().mkdir(parents=True, exist_ok=True)
@@ -105,6 +106,8 @@ def open_image(engine: Engine, image: Image, readable: Sequence[str] = ()) -> Co
         with tempfile.TemporaryDirectory(prefix="gpubuild-image-", dir=cache_root()) as name:
             try:
                 found = _try(sandbox, Path(name))
+            except InvalidInputError:
+                raise
             except GpubuildError as error:
                 failures.append((error.details or (error.what,))[-1])
                 continue

@@ -38,7 +38,21 @@ REDIST = Channel(
     option="--cuda-redist",
     where="the folder with redistrib_<version>.json, at NVIDIA or in a copy",
 )
-CHANNELS = (REDIST,)
+THEROCK = Channel(
+    provider="therock",
+    title=SERVERS["therock"],
+    variable="GPUBUILD_THEROCK",
+    option="--therock",
+    where="the folder or bucket with therock-dist-<system>-<family>-<version>.tar.gz, AMD's or a copy",
+)
+THEROCK_WHEELS = Channel(
+    provider="therock-wheels",
+    title=SERVERS["therock-wheels"],
+    variable="GPUBUILD_THEROCK_INDEX",
+    option="--therock-index",
+    where="the package index with AMD's rocm and rocm-sdk-*, AMD's own or a copy",
+)
+CHANNELS = (REDIST, THEROCK, THEROCK_WHEELS)
 
 
 def address(channel: Channel, given: str | None = None) -> str | None:

@@ -10,6 +10,7 @@ from buildtool.probe.model import Offered
 from buildtool.toolchain.vendor.channels import CHANNELS, Channel, address
 
 if TYPE_CHECKING:
+    from buildtool.store.index import Index
     from buildtool.toolchain.vendor.server import Server
 
 
@@ -42,24 +43,26 @@ def look(
     if not servers:
         return (), ()
     from buildtool.store.index import Index
-    from buildtool.toolchain.vendor.server import Server
+    from buildtool.toolchain.vendor.server import Server, index_of
 
     offers: list[Offered] = []
     failures: list[GpubuildError] = []
-    with Index() as index:
-        for channel, url in servers:
+    for channel, url in servers:
+        with Index(index_of(channel, url)) as index:
             try:
-                offers += _offered(Server(channel, url, index), platform)
+                offers += _offered(Server(channel, url, index), index, platform)
             except GpubuildError as error:
                 failures.append(error)
     return tuple(offers), tuple(failures)
 
 
-def _offered(server: Server, platform: str) -> tuple[Offered, ...]:
+def _offered(server: Server, index: Index, platform: str) -> tuple[Offered, ...]:
     from buildtool.compat.vendor import REDIST_PLATFORMS
-    from buildtool.toolchain.vendor import redist
+    from buildtool.toolchain.vendor import redist, therock, therock_wheels
 
-    if platform not in REDIST_PLATFORMS:
-        return ()
-    names = redist.releases(server.names())
+    if server.channel.provider == "therock":
+        return therock.offered(server.names(), platform)
+    if server.channel.provider == "therock-wheels":
+        return therock_wheels.offered(server, index, platform)
+    names = redist.releases(server.names()) if platform in REDIST_PLATFORMS else ()
     return tuple(Offered(kind="cuda", provider="redist", version=version) for version in names)

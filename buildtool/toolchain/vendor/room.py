@@ -23,7 +23,7 @@ def require_room(content: Path, pins: tuple[Pin, ...], factor: float, name: str)
     """
     fetch = sum(pin.bytes for pin in pins)
     tree, downloads = int(fetch * factor), existing_parent(cache_root() / "downloads")
-    if downloads.stat().st_dev == content.stat().st_dev:
+    if downloads.stat().st_dev == existing_parent(content).stat().st_dev:
         require_space(content, tree + fetch, f"the toolkit {name}")
         return
     require_space(content, tree, f"the toolkit {name}")

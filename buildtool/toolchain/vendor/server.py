@@ -8,9 +8,12 @@ import urllib.request
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
+
 from buildtool.errors import IntegrityError, NetworkError
 from buildtool.store.index import OFFLINE_HINT, Index
-from buildtool.toolchain.vendor.channels import Channel
+from buildtool.store.registry import Registry, configured_registry
+from buildtool.toolchain.vendor.channels import THEROCK_WHEELS, Channel
 
 LARGEST_BYTES = 16 << 20
 GONE = (403, 404, 410)  # object stores answer 403 for what is not there
@@ -71,6 +74,20 @@ class Server:
             raise IntegrityError(what, hint="Check the address.")
         return data.decode("utf-8", "replace")
 
+    def size(self, path: str) -> int:
+        """Return how many bytes a file has, 0 when the server does not tell.
+
+        Raises:
+            GoneError: there is no such file.
+            NetworkError: the server cannot be reached.
+        """
+        try:
+            return size_at(self._index, self.url(path))
+        except FileNotFoundError as error:
+            raise self._gone(path) from error
+        except OSError as error:
+            self._refuse(path, str(error))
+
     def shown(self, path: str = "") -> str:
         """Return an address for people: without a password."""
         parts = urllib.parse.urlsplit(f"{self.base}/{path}")
@@ -101,6 +118,35 @@ class Server:
         what = f"{self.channel.title} cannot be fetched from {self.shown(path)}."
         hint = f"{OFFLINE_HINT.partition(';')[0]}, and the address in {self.channel.variable} ({self.channel.option})."
         raise NetworkError(what, why=why, hint=hint)
+
+
+def size_at(index: Index, url: str) -> int:
+    """Return how many bytes a file has, 0 when the server does not tell.
+
+    Raises:
+        FileNotFoundError: there is none.
+        OSError: the server cannot be reached.
+    """
+    import httpx2
+
+    if url.startswith("file:"):
+        return _local(url).stat().st_size
+    try:
+        response = index.session.head(url, headers={"Accept-Encoding": "identity"})
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        message = f"{type(error).__name__}: {error}"
+        raise OSError(message) from error
+    if response.status_code in GONE:
+        raise FileNotFoundError(url)
+    length = response.headers.get("Content-Length", "")
+    return int(length) if response.is_success and length.isdigit() else 0
+
+
+def index_of(channel: Channel, url: str) -> Registry | None:
+    """Return the package index of a channel that is one: alone, so that no other answers for its names; else None."""
+    if channel.provider != THEROCK_WHEELS.provider:
+        return None
+    return msgspec.structs.replace(configured_registry(), index_urls=(url,), find_links=(), use_default=False)
 
 
 def listed(page: str) -> tuple[str, ...]:

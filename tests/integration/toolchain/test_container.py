@@ -104,19 +104,19 @@ def test_a_build_that_is_stopped_leaves_no_container(image: str, corner: Path) -
     shutil.copytree(MINI, corner / "the tree")
     running = subprocess.Popen(compile_in(image, corner), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while not any("ninja" in one for one in containers()):
+    while not any("ninja" in one for one in containers(corner)):
         assert running.poll() is None, "it ended by itself"
         assert time.monotonic() < deadline
         time.sleep(0.5)
     running.send_signal(signal.SIGTERM)
     assert running.wait(60) == 143
     deadline = time.monotonic() + 30
-    while containers() and time.monotonic() < deadline:
+    while containers(corner) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert containers() == []
+    assert containers(corner) == []
 
 
-def containers() -> list[str]:
-    """Return the commands of the containers of the image, in whatever state."""
-    words = ["podman", "ps", "--all", "--no-trunc", "--filter", f"ancestor={IMAGE}", "--format", "{{.Command}}"]
-    return run(words).output.splitlines()
+def containers(place: Path) -> list[str]:
+    """Return the commands of the containers that work below `place`, in whatever state."""
+    listed = run(["podman", "ps", "--all", "--no-trunc", "--format", "{{.Command}}"]).output.splitlines()
+    return [line for line in listed if str(place) in line]

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from compat_machines import cuda, debian, driver, gcc, nvidia
+from compat_machines import cuda, debian, driver, gcc, nvidia, rocm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,3 +110,47 @@ def test_a_release_that_is_not_on_offer_suggests_one_that_is() -> None:
 def test_what_makes_a_toolkit_depends_on_the_release() -> None:
     assert set(redist_components("13.0.2")) - set(redist_components("12.9.1")) == {"cuda_crt", "libnvvm"}
     assert {"cuda_nvcc", "cuda_cudart", "cuda_cccl", "libcublas"} <= set(redist_components("11.4.4"))
+
+
+def amd(*offers: tuple[str, str], provider: str = "therock", **changes: Any) -> Host:
+    offered = tuple(
+        Offered(kind="rocm", provider=provider, version=version, family=family)  # type: ignore[arg-type]
+        for version, family in offers
+    )
+    return debian(**({"offered": offered} | changes))
+
+
+@pytest.mark.parametrize(
+    ("offers", "wish", "version", "family"),
+    [
+        ([("7.10.0", "gfx103X-dgpu"), ("7.10.0", "gfx110X-all")], {"targets": ("gfx1101",)}, "7.10.0", "gfx110X-all"),
+        ([("7.10.0", "gfx103X-all"), ("7.11.0", "gfx103X-all")], {"targets": ("gfx1032",)}, "7.11.0", "gfx103X-all"),
+        ([("7.10.0", "gfx1151"), ("7.12.0a20260101", "gfx1151")], {"targets": ("gfx1151",)}, "7.10.0", "gfx1151"),
+        ([("7.12.0a20260101", "gfx1151"), ("7.12.0a20260202", "gfx1151")], {"targets": ("gfx1151",)},
+         "7.12.0a20260202", "gfx1151"),
+        ([("7.9.0", "gfx1151"), ("10.0.0", "multiarch")], {"targets": ("gfx1032", "gfx1201")}, "10.0.0", "multiarch"),
+        ([("7.9.0", "gfx103X-all"), ("7.10.0", "gfx103X-all")], {"targets": ("gfx1030",), "toolkit": "rocm==7.9"},
+         "7.9.0", "gfx103X-all"),
+    ],
+)  # fmt: skip
+def test_amds_builds_serve_the_targets_of_their_family(
+    offers: list[tuple[str, str]], wish: dict[str, Any], version: str, family: str
+) -> None:
+    for some in (offers, offers[::-1]):
+        found = plan(amd(*some, tools=TOOLS), **wish)
+        assert found.toolkit is not None
+        assert origin(found) == ("therock", version)
+        assert found.toolkit.family == family
+        assert found.runtime == "system"
+
+
+def test_a_family_without_the_target_is_passed_over() -> None:
+    with pytest.raises(GpubuildError):
+        plan(amd(("7.10.0", "gfx110X-all"), ("7.10.0", "gfx999X-all")), targets=("gfx1032",))
+    assert origin(plan(amd(("7.10.0", "gfx110X-all"), tools=TOOLS), targets=("gfx1032",)))[0] == "rootfs"
+
+
+def test_archives_come_before_wheels_and_an_installed_rocm_before_both() -> None:
+    both = (*amd(("7.10.0", "gfx1151")).offered, *amd(("7.11.0", "gfx1151"), provider="therock-wheels").offered)
+    assert origin(plan(debian(offered=both), targets=("gfx1151",))) == ("therock", "7.10.0")
+    assert origin(plan(debian(offered=both, toolkits=(rocm("6.4.1"),)), targets=("gfx1151",)))[0] == "system"

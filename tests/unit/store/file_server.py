@@ -48,6 +48,9 @@ class FileServer:
             def do_GET(self) -> None:
                 owner.answer(self)
 
+            def do_HEAD(self) -> None:
+                owner.answer(self)
+
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the inherited name
                 pass
 
@@ -102,6 +105,8 @@ class FileServer:
         if start:
             request.send_header("Content-Range", f"bytes {start}-{len(page.content) - 1}/{len(page.content)}")
         request.end_headers()
+        if request.command == "HEAD":
+            return
         if page.cut_after:
             request.wfile.write(body[: page.cut_after.pop(0)])
             request.wfile.flush()

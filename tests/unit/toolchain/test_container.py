@@ -134,6 +134,13 @@ def test_a_path_that_would_hide_the_images_own_or_that_no_engine_takes_is_refuse
 
 
 @pytest.mark.usefixtures("podman")
+def test_a_program_that_lies_where_the_image_has_its_own_is_named() -> None:
+    engine = find_engine("podman://gcc:12")
+    with pytest.raises(InvalidInputError, match="/usr/bin cannot be shown inside"):
+        open_image(engine, find_image(engine, "podman://gcc:12"), ("/usr/bin",))
+
+
+@pytest.mark.usefixtures("podman")
 def test_an_image_becomes_a_toolchain_and_is_proved_by_a_file_of_this_user() -> None:
     toolkit = PlanToolkit(kind="cuda", version="12.4.131", provider="system", path="/usr/local/cuda")
     chain = acquire(toolkit, GCC, inside=image())
