@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The cuBLAS of this machine, thinned to this machine's GPU, gives the same results bit for bit: hundreds of products
-# through cuBLAS and cuBLASLt (f64, f32, tf32, f16, bf16, int8, fp8, strided batches), and through PyTorch if it is here.
+# through cuBLAS and cuBLASLt (f64, f32, tf32, f16, bf16, int8, fp8, strided batches).
 # Usage: ci/thin-on-gpu.sh [FOLDER]     FOLDER holds libcublas.so.* and libcublasLt.so.*; by default those installed
 # GPUBUILD is the command (gpubuild), PYTHON an interpreter (python3). Needs a driver, no toolkit; about two minutes.
 set -euo pipefail
@@ -54,14 +54,4 @@ same original again
 same original thinned
 cut -d: -f1,2 "$work/thinned.txt" | awk '{ print $1, $2 }' | sort | uniq -c
 
-echo "== PyTorch"
-if ! "$python" -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-  echo "not here"
-  exit 0
-fi
-run torch-original "$python" "$here/gemms" --torch
-preload=$(printf '%s:' "$work"/thin/libcublasLt.so.* "$work"/thin/libcublas.so.*)
-run torch-thinned env LD_PRELOAD="${preload%:}" "$python" "$here/gemms" --torch
-only_thinned torch-thinned
-same torch-original torch-thinned
 echo "== done"

@@ -1,7 +1,6 @@
 """Matrix products through the cuBLAS and cuBLASLt of a folder: one line with the SHA-256 of the result per product.
 
 Usage: python ci/gemms FOLDER     libraries by their paths (libcublas.so.*, libcublasLt.so.*), no toolkit, no compiler
-       python ci/gemms --torch    through PyTorch, with the libraries that it has loaded
        python ci/gemms --target   the target of the GPU (sm_90)
        python ci/gemms --find     the folder of the libraries that are installed here
 
@@ -12,7 +11,6 @@ standard error, with the number of products that worked. The calls are those of 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -21,31 +19,6 @@ from pathlib import Path
 import blas
 import lt
 from device import Device, Report
-from kinds import ODD, SIZES
-
-
-def through_torch() -> int:
-    """Run products through PyTorch."""
-    import torch
-
-    torch.manual_seed(0)
-    count = 0
-    for name in ("float32", "float16", "bfloat16", "float64"):
-        kind = getattr(torch, name)
-        for m, n, k in [*SIZES, *ODD]:
-            a, b = (torch.rand(shape, device="cuda").to(kind) for shape in ((m, k), (k, n)))
-            bias = torch.rand(n, device="cuda").to(kind)
-            batch = torch.rand((8, k, 64), device="cuda").to(kind)
-            for what, result in (
-                ("matmul", a @ b),
-                ("addmm", torch.addmm(bias, a, b)),
-                ("bmm", torch.bmm(a.expand(8, m, k).contiguous(), batch)),
-            ):
-                digest = hashlib.sha256(result.cpu().view(torch.uint8).numpy().tobytes()).hexdigest()
-                print(f"torch: {what} {name} {m}x{n}x{k}: {digest}")
-                count += 1
-    print(f"{count} products worked", file=sys.stderr)
-    return count
 
 
 def in_memory() -> Iterator[str]:
@@ -78,17 +51,13 @@ def main(argument: str) -> int:
     if argument == "--target":
         print(f"sm_{device.capability}")
         return 0
-    if argument == "--torch":
-        worked = through_torch()
-    else:
-        report = Report(device)
-        first = library(Path(argument), "libcublasLt")  # first: cuBLAS looks for it by its name
-        blas.Blas(device, library(Path(argument), "libcublas")).run(report)
-        lt.run(lt.Lt(device, first), report)
-        print(f"{dict(report.worked)} products worked", file=sys.stderr)
-        worked = min(report.worked["cublas"], report.worked["cublasLt"])
+    report = Report(device)
+    first = library(Path(argument), "libcublasLt")  # first: cuBLAS looks for it by its name
+    blas.Blas(device, library(Path(argument), "libcublas")).run(report)
+    lt.run(lt.Lt(device, first), report)
+    print(f"{dict(report.worked)} products worked", file=sys.stderr)
     print(*in_memory(), sep="\n", file=sys.stderr)
-    return 0 if worked else 1
+    return 0 if min(report.worked["cublas"], report.worked["cublasLt"]) else 1
 
 
 if __name__ == "__main__":
