@@ -20,10 +20,11 @@ from buildtool.build.configure import cmake_arguments, configure, hermetic_envir
 from buildtool.build.costs import CostBook
 from buildtool.build.door import Door
 from buildtool.build.jobs import job_count
-from buildtool.build.launcher import Launcher, cache_folder, difference, for_build, proved_launcher, start, statistics
+from buildtool.build.launcher import Launcher, cache_folder, difference, for_build, proved_launcher, statistics
 from buildtool.build.model import BuildTree, CacheStats
 from buildtool.build.ninja import BuildProgress, pending
 from buildtool.build.ninja import build as run_ninja
+from buildtool.build.shared import started
 from buildtool.compat.model import Plan
 from buildtool.compat.recipes import recipe_directory
 from buildtool.source.model import SourceTree
@@ -167,9 +168,22 @@ class _Site:
         door: Door,
         book: CostBook,
     ) -> CacheStats | None:
-        if launcher is not None:
-            start(launcher)
-        before = statistics(launcher, toolchain.sandbox) if launcher else None
+        if launcher is None:
+            self._ninja(toolchain, wanted, steps, door, book)
+            return None
+        with started(launcher, self._note) as share:
+            before = statistics(launcher, toolchain.sandbox)
+            self._ninja(toolchain, wanted, steps, door, book)
+            used = difference(before, statistics(launcher, toolchain.sandbox))
+        return msgspec.structs.replace(used, detail=used.detail | share.detail) if used is not None else None
+
+    def _note(self, text: str) -> None:
+        if self.progress is not None:
+            self.progress.note(text)
+
+    def _ninja(
+        self, toolchain: Toolchain, wanted: tuple[str, ...], steps: list[str], door: Door, book: CostBook
+    ) -> None:
         run_ninja(
             toolchain.ninja,
             self.build_dir,
@@ -181,7 +195,6 @@ class _Site:
             book=book,
             progress=self.progress,
         )
-        return difference(before, statistics(launcher, toolchain.sandbox)) if launcher else None
 
     def _door(
         self, plan: Plan, toolchain: Toolchain, source: SourceTree, launcher: Launcher | None, added: dict[str, str]

@@ -7,6 +7,7 @@ translation units. A launcher that fails the trial is left out, never trusted.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -152,6 +153,13 @@ def start(launcher: Launcher) -> None:
         return
     # A non-zero code means that one is running already; a server that is not there fails the trial.
     run_detached([launcher.program, "--start-server"], env={**os.environ, **launcher.env})
+
+
+def stop(launcher: Launcher) -> None:
+    """Stop the launcher's server, if it has one; nothing happens when none runs."""
+    if launcher.name == "sccache":
+        with contextlib.suppress(GpubuildError):
+            run_detached([launcher.program, "--stop-server"], env={**os.environ, **launcher.env})
 
 
 def statistics(launcher: Launcher, sandbox: AnySandbox | None = None) -> CacheStats | None:

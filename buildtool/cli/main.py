@@ -12,7 +12,8 @@ import typer
 
 from buildtool import __version__
 from buildtool.cli import compile as compiling
-from buildtool.cli import detect, doctor, inspect, plan, retarget, thin, verify, wizard
+from buildtool.cli import detect, doctor, inspect, install, matrix, matrix_run, plan, retarget, thin, verify, wizard
+from buildtool.cli.cache import cache_app
 from buildtool.cli.console import may_colour, print_error
 from buildtool.cli.index import index_app
 from buildtool.cli.ollama_change import ollama_app
@@ -60,10 +61,14 @@ app.command("plan", epilog=plan.EPILOG)(plan.plan)
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 app.command("compile", epilog=compiling.EPILOG)(compiling.compile_command)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
+app.command("install", epilog=install.EPILOG)(install.install)
 app.command("inspect", epilog=inspect.EPILOG)(inspect.inspect)
 app.command("retarget", epilog=retarget.EPILOG)(retarget.retarget)
 app.command("thin", epilog=thin.EPILOG)(thin.thin)
 app.add_typer(index_app, name="index")
+matrix.matrix_app.command("run", epilog=matrix_run.EPILOG)(matrix_run.run_command)
+app.add_typer(matrix.matrix_app, name="matrix")
+app.add_typer(cache_app, name="cache")
 app.add_typer(patch_app, name="patch")
 app.add_typer(toolchain_app, name="toolchain")
 app.add_typer(ollama_app, name="ollama")

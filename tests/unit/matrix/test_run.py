@@ -1,0 +1,163 @@
+"""Jobs run with a stand-in for the compiler: what is remembered, what goes on, what is refused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from buildtool.errors import BuildError, GpubuildError, StorageError, VerificationError
+from buildtool.matrix import Job, Matrix, Wish, here, sites, solve
+from buildtool.matrix.run import Cost, run
+
+FAKE = """
+import json, pathlib, sys, time
+sys.path.insert(0, {samples!r})
+from index_samples import make_wheel
+sys.path.insert(0, {root!r})
+from buildtool.compat.lock import load_lock
+place = pathlib.Path({place!r})
+arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+plan = load_lock(pathlib.Path(arguments["--lock"]))
+with (place / "calls").open("a") as calls:
+    calls.write(plan.backend + "\\n")
+if (place / ("fail-" + plan.backend)).exists():
+    sys.exit("it fails")
+while (place / ("hang-" + plan.backend)).exists():
+    time.sleep(0.05)
+for wheel in plan.wheels:
+    make_wheel(pathlib.Path(arguments["--out"]), wheel.distribution, wheel.version, targets=plan.targets)
+print("sccache: 3 hits, 2 misses (hits C/C++ 3)")
+"""
+
+
+class Quiet:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.costs: dict[str, bool] = {}
+        self.failures: list[str] = []
+
+    def job(self, number: int, total: int, job: Job) -> None:
+        pass
+
+    def line(self, text: str) -> None:
+        pass
+
+    def done(self, cost: Cost, *, before: bool) -> None:
+        self.costs[cost.job] = before
+
+    def failed(self, job: Job, error: GpubuildError) -> None:
+        self.failures.append(f"{job.name}: {error.what}")
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> tuple[str, ...]:
+    script = tmp_path / "fake.py"
+    samples, root = str(Path(__file__).parents[1] / "index"), str(Path(__file__).parents[3])
+    script.write_text(FAKE.format(samples=samples, root=root, place=str(tmp_path)))
+    return (sys.executable, str(script))
+
+
+@pytest.fixture
+def matrix() -> Matrix:
+    return solve(
+        Wish(cards=(("cpu", 1.0), ("vulkan", 1.0)), systems=("here",)), (here(sites(("debian-12-x86_64",))[0].host),)
+    )
+
+
+def calls(tmp_path: Path) -> list[str]:
+    return (tmp_path / "calls").read_text().split()
+
+
+def test_every_job_runs_once_and_ends_in_an_index(tmp_path: Path, fake: tuple[str, ...], matrix: Matrix) -> None:
+    told = Quiet()
+    ran = run(matrix, tmp_path / "m", told, compile_argv=fake)
+    assert (ran.before, told.failures, calls(tmp_path)) == (0, [], ["cpu", "vulkan"])
+    assert [(cost.hits, cost.misses, len(cost.wheels)) for cost in ran.costs] == [(3, 2, 1), (3, 2, 1)]
+    assert [wheel.family for wheel in ran.index.catalogue.wheels] == ["cpu", "vulkan"]
+    assert (tmp_path / "m" / "index" / "vulkan" / "index.html").is_file()
+    again = run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    assert (again.before, again.index.written, calls(tmp_path)) == (2, 0, ["cpu", "vulkan"])
+
+
+def test_a_failed_job_does_not_stop_the_others_and_is_tried_again(
+    tmp_path: Path, fake: tuple[str, ...], matrix: Matrix
+) -> None:
+    (tmp_path / "fail-cpu").touch()
+    told = Quiet()
+    with pytest.raises(BuildError, match="1 of 2 jobs failed"):
+        run(matrix, tmp_path / "m", told, compile_argv=fake)
+    assert list(told.costs) == ["linux-x86_64-vulkan"]
+    assert not (tmp_path / "m" / "index").exists()
+    assert "it fails" in (tmp_path / "m" / "logs" / "linux-x86_64-cpu.log").read_text()
+    (tmp_path / "fail-cpu").unlink()
+    assert run(matrix, tmp_path / "m", Quiet(), compile_argv=fake).before == 1
+    assert calls(tmp_path) == ["cpu", "vulkan", "cpu"]
+
+
+def test_a_run_that_was_killed_goes_on_with_the_job_it_was_at(
+    tmp_path: Path, fake: tuple[str, ...], matrix: Matrix
+) -> None:
+    (tmp_path / "hang-vulkan").touch()
+    script = tmp_path / "run.py"
+    script.write_text(
+        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
+        "from pathlib import Path\n"
+        "from test_run import Quiet\n"
+        "from buildtool.matrix import Wish, here, sites, solve\n"
+        "from buildtool.matrix.run import run\n"
+        "site = here(sites(('debian-12-x86_64',))[0].host)\n"
+        "matrix = solve(Wish(cards=(('cpu', 1.0), ('vulkan', 1.0)), systems=('here',)), (site,))\n"
+        f"run(matrix, Path({str(tmp_path / 'm')!r}), Quiet(), compile_argv={fake!r})\n"
+    )
+    running = subprocess.Popen([sys.executable, str(script)])
+    deadline = time.monotonic() + 60
+    while not ((tmp_path / "calls").exists() and "vulkan" in calls(tmp_path)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with pytest.raises(StorageError, match="Another gpubuild matrix run"):
+        run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    (tmp_path / "hang-vulkan").unlink()
+    ran = run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    assert ran.before == 1
+    assert calls(tmp_path) == ["cpu", "vulkan", "vulkan"]
+    assert sorted(path.name for path in (tmp_path / "m" / "jobs").iterdir() if not path.name.startswith(".")) == [
+        "linux-x86_64-cpu", "linux-x86_64-vulkan",
+    ]  # fmt: skip
+
+
+def test_a_changed_wheel_or_a_damaged_state_means_building_again(
+    tmp_path: Path, fake: tuple[str, ...], matrix: Matrix
+) -> None:
+    run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    wheel = next((tmp_path / "m" / "jobs" / "linux-x86_64-cpu").glob("*.whl"))
+    wheel.write_bytes(wheel.read_bytes()[:-1])
+    assert run(matrix, tmp_path / "m", Quiet(), compile_argv=fake).before == 1
+    for text in ("{", json.dumps({"schema": 1, "done": 3})):
+        (tmp_path / "m" / "state.json").write_text(text)
+        assert run(matrix, tmp_path / "m", Quiet(), compile_argv=fake).before == 0
+
+
+def test_wheels_without_the_promised_code_are_not_indexed(tmp_path: Path, fake: tuple[str, ...]) -> None:
+    wish = Wish(cards=(("H100", 1.0),), systems=("here",))
+    matrix = solve(wish, (here(sites(("debian-12-x86_64",))[0].host),))
+    with pytest.raises(VerificationError, match="not what the jobs promised"):
+        run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    assert not (tmp_path / "m" / "index").exists()
+
+
+def test_jobs_of_an_earlier_matrix_are_not_published(tmp_path: Path, fake: tuple[str, ...], matrix: Matrix) -> None:
+    run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    alone = solve(Wish(cards=(("cpu", 1.0),), systems=("here",)), (here(sites(("debian-12-x86_64",))[0].host),))
+    ran = run(alone, tmp_path / "m", Quiet(), compile_argv=fake)
+    assert [wheel.family for wheel in ran.index.catalogue.wheels] == ["cpu"]
+    assert len(list((tmp_path / "m" / "index").glob("*.whl"))) == 1
+    assert not (tmp_path / "m" / "index" / "vulkan").exists()

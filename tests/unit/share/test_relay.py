@@ -1,0 +1,152 @@
+"""The relay as sccache's client sees it, over depots that misbehave."""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+
+from buildtool.share.guard import GivenUpError, Guard
+from buildtool.share.relay import LARGEST, Relay
+from buildtool.share.seal import seal
+
+KEY = bytes(range(32))
+
+
+class Shelf(dict[str, bytes]):
+    """A depot in memory; `before` is called with every name."""
+
+    def __init__(self, before: Callable[[str], None] = lambda _name: None) -> None:
+        super().__init__()
+        self.before = before
+
+    def get(self, name: str) -> bytes | None:  # type: ignore[override]
+        self.before(name)
+        return dict.get(self, name)
+
+    def put(self, name: str, data: bytes) -> None:
+        self.before(name)
+        self[name] = data
+
+
+def ask(relay: Relay, method: str, name: str, body: bytes | None = None, token: str | None = None) -> tuple[int, bytes]:
+    headers = {"Authorization": f"Bearer {relay.token if token is None else token}"}
+    url = f"{relay.env['SCCACHE_WEBDAV_ENDPOINT']}/{name}"
+    request = urllib.request.Request(url, data=body, method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_what_one_machine_keeps_another_with_the_key_is_given() -> None:
+    depot = Shelf()
+    with Relay(depot, KEY) as first:
+        assert ask(first, "GET", "a/b/object")[0] == 404
+        assert ask(first, "PUT", "a/b/object", b"code")[0] == 201
+    assert depot["a/b/object"] == seal(KEY, "a/b/object", b"code")
+    assert (first.tally.misses, first.tally.sent, first.tally.sent_bytes) == (1, 1, 4)
+    with Relay(depot, KEY) as second:
+        assert ask(second, "GET", "a/b/object") == (200, b"code")
+        assert ask(second, "GET", "a/b/object") == (200, b"code")
+        assert b"<D:getcontentlength>4<" in ask(second, "PROPFIND", "a/b/object")[1]
+        assert b"collection" in ask(second, "PROPFIND", "a/b/")[1]
+    assert (second.tally.hits, second.tally.received_bytes) == (1, 4)
+
+
+@pytest.mark.parametrize("lie", ["swapped", "changed", "unsealed", "other key", "cut"])
+def test_a_lying_depot_is_a_miss(lie: str) -> None:
+    depot = Shelf()
+    honest = seal(KEY, "one", b"code one")
+    depot["one"] = {
+        "swapped": seal(KEY, "two", b"code two"),
+        "changed": honest[:-1] + b"!",
+        "unsealed": b"code one",
+        "other key": seal(KEY[::-1], "one", b"code one"),
+        "cut": honest[:-1],
+    }[lie]
+    with Relay(depot, KEY) as relay:
+        assert ask(relay, "GET", "one") == (404, b"")
+        assert ask(relay, "PROPFIND", "one")[0] == 404
+    assert (relay.tally.refused, relay.tally.hits) == (2, 0)
+
+
+def test_a_dead_depot_is_asked_three_times_and_no_more() -> None:
+    asked: list[str] = []
+
+    def dead(name: str) -> None:
+        asked.append(name)
+        message = "connection refused"
+        raise ConnectionError(message)
+
+    with Relay(Shelf(dead), KEY) as relay:
+        assert [ask(relay, "GET", f"o{number}")[0] for number in range(20)] == [404] * 20
+        assert ask(relay, "PUT", "o1", b"x")[0] == 201
+    assert len(asked) == 3
+    assert (relay.tally.failures, relay.tally.dropped) == (3, 1)
+    assert "connection refused" in relay.tally.trouble
+
+
+def test_sccaches_own_check_never_reaches_the_depot() -> None:
+    def never(name: str) -> None:
+        raise AssertionError(name)
+
+    with Relay(Shelf(never), KEY) as relay:
+        assert ask(relay, "GET", ".sccache_check")[0] == 404
+        assert ask(relay, "PUT", ".sccache_check", b"Hello")[0] == 201
+        assert ask(relay, "GET", ".sccache_check") == (200, b"Hello")
+    assert relay.tally.failures == 0
+
+
+def test_only_who_knows_the_token_is_answered() -> None:
+    depot = Shelf()
+    depot["one"] = seal(KEY, "one", b"code")
+    with Relay(depot, KEY) as relay:
+        for method, body in (("GET", None), ("HEAD", None), ("PUT", b"x"), ("PROPFIND", None), ("MKCOL", None)):
+            assert ask(relay, method, "one", body, token="guess")[0] == 401
+        assert ask(relay, "MKCOL", "a/")[0] == 201
+        assert ask(relay, "DELETE", "one")[0] == 204
+    assert dict.get(depot, "one") == seal(KEY, "one", b"code")
+
+
+def test_what_is_too_large_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert LARGEST > 1 << 20
+    monkeypatch.setattr("buildtool.share.relay.LARGEST", 100)
+    with Relay(Shelf(), KEY) as relay:
+        assert ask(relay, "PUT", "one", b"x" * 200)[0] == 413
+
+
+def test_a_call_that_hangs_is_given_up_and_slow_ones_end_the_asking() -> None:
+    release = threading.Event()
+    guard = Guard()
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(GivenUpError, match="no answer within"):
+            guard.call(release.wait, 0.05)
+        assert time.monotonic() - began < 5
+    assert guard.resting
+    with pytest.raises(GivenUpError):
+        guard.call(lambda: 1)
+    release.set()
+
+
+def test_slow_answers_are_used_but_counted_and_a_good_one_forgives() -> None:
+    now = [0.0]
+
+    def slow() -> str:
+        now[0] += 1.5
+        return "late"
+
+    guard = Guard(clock=lambda: now[0])
+    assert guard.call(slow) == guard.call(slow) == "late"
+    assert guard.call(lambda: "quick") == "quick"
+    assert guard.call(slow) == guard.call(slow) == guard.call(slow) == "late"
+    assert guard.resting
+    now[0] += 61
+    assert guard.call(lambda: "again") == "again"
