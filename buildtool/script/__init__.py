@@ -36,7 +36,7 @@ def shell_for(plan: Plan, shell: str) -> str:
         what = f"gpubuild writes no script for {plan.platform}."
         raise InvalidInputError(what, hint="Scripts are for Linux and Windows.")
     if shell.lower() not in {"auto", own}:
-        what = f"The plan is for {plan.platform}, where the script is one of {own}, not of {shell}."
+        what = f"The plan is for {plan.platform}, whose scripts are written in {own}, not in {shell}."
         hint = f"Write --print-script {own}"
         other = "Windows" if own == "bash" else "Linux"
         hint += (
