@@ -85,8 +85,15 @@ class Stage:
         target = self._place / folder / one.soname
         shutil.copyfile(one.path, target)
         target.chmod(0o755)
-        if runpath(target) != BESIDE and needed(target):
+        if self._loads_others(one) and runpath(target) != BESIDE:
             look_beside(target)
+
+    def _loads_others(self, one: Found) -> bool:
+        """Tell whether a library needs or opens another of the bundle."""
+        names = {other.soname for other in self._closed.libraries}
+        return not names.isdisjoint(needed(one.path)) or any(
+            other.needed_by == one.soname for other in self._closed.libraries
+        )
 
     def _device_code(self, rungs: tuple[Rung, ...], with_code: frozenset[str]) -> None:
         if not with_code:

@@ -23,6 +23,7 @@ DOCUMENTS = "usr/share/doc"
 KEPT = (f"/{DOCUMENTS}/*/copyright",)
 TIMEOUT_S = 120.0
 _SUM = re.compile(r"^[0-9a-f]{32}  (.+)$", re.MULTILINE)
+_TEXT = re.compile(r"/share/doc/[^/]+/(?:copyright|LICEN[CS]E|COPYING)[^/]*$")
 _FIELD = re.compile(r"^(Package|Version|Source|Architecture): *(\S+)", re.MULTILINE)
 
 
@@ -107,10 +108,18 @@ def owners(tree: Path, paths: Iterable[Path]) -> dict[Path, Package]:
 
 
 def licence(tree: Path, package: Package) -> Path | None:
-    """Return the licence text of a package: its own, or that of another package of the same source."""
+    """Return the licence text of a package: its own, or that of another package of the same source.
+
+    AMD's packages bring theirs below their own root (``/opt/rocm/share/doc``).
+    """
     sources = [one.name for one in packages(tree).values() if one.source == package.source]
     for name in (package.name, *sorted(sources)):
         path = tree / DOCUMENTS / name / "copyright"
         if path.is_file():
             return path
+    for listing in sorted((tree / INFO).glob(f"{package.name}[.:]*md5sums")):
+        names: list[str] = _SUM.findall(listing.read_text("utf-8"))
+        for name in sorted(names):
+            if _TEXT.search(name) and (tree / name).is_file():
+                return tree / name
     return None

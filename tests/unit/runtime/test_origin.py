@@ -23,6 +23,18 @@ def test_packages_that_list_their_files_below_lib(tmp_path: Path) -> None:
     assert {path.name: one.package for path, one in found.items()} == {"libz.so.1": "zlib1g"}
 
 
+def test_a_package_with_its_licence_below_its_own_root(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.package("rocblas", {"librocblas.so.4": b""}, licence=None)
+    text = tmp_path / "opt/rocm-6.4.1/share/doc/rocblas/LICENSE.md"
+    text.parent.mkdir(parents=True)
+    text.write_text("AMD's terms")
+    with (tmp_path / "var/lib/dpkg/info/rocblas.md5sums").open("a") as listing:
+        listing.write(f"{'0' * 32}  opt/rocm-6.4.1/share/doc/rocblas/LICENSE.md\n")
+    (found,) = DebianOrigin(tmp_path).provenance([tree.lib / "librocblas.so.4"]).values()
+    assert found.licences == (text,)
+
+
 def test_a_wheels_own_list(tmp_path: Path) -> None:
     lib = tmp_path / "nvidia/cu13/lib"
     lib.mkdir(parents=True)

@@ -42,9 +42,15 @@ def tree(tmp_path: Path) -> Tree:
         "librocblas4", {"librocblas.so.4.4": shared_object([hip_bundle(*HELD)] * 2), **kernels()}, version="6.4"
     )
     made.link("librocblas.so.4", "librocblas.so.4.4")
+    made.package("libroctx64-4", {"libroctx64.so.4": shared("libc.so.6")})
     words = "see /usr/share/common-licenses/GPL-2."
     made.package("libnuma1", {"libnuma.so.1": shared()}, version="1:2.0-1", licence=words)
-    made.package("libhip", {"libamdhip64.so.6": shared("libnuma.so.1", "libc.so.6")}, source="hip", licence=None)
+    made.package(
+        "libhip",
+        {"libamdhip64.so.6": shared("libnuma.so.1", "libroctx64.so.4", "libc.so.6")},
+        source="hip",
+        licence=None,
+    )
     made.package("libhip-dev", {}, source="hip")
     return made
 
@@ -78,7 +84,8 @@ def toolchain(tree: Tree) -> Toolchain:
 
 def test_a_siblings_kernels_are_cut_out_and_renamed(tree: Tree, build: BuildTree) -> None:
     made = collect(plan("gfx1032"), toolchain(tree), build)
-    assert [one.soname for one in made.libraries] == ["libamdhip64.so.6", "libnuma.so.1", "librocblas.so.4"]
+    names = [one.soname for one in made.libraries]
+    assert names == ["libamdhip64.so.6", "libnuma.so.1", "librocblas.so.4", "libroctx64.so.4"]
     assert made.root is not None
     assert inspect(Path(made.root)).targets == ("gfx1032",)
     names = {path.name for path in Path(made.root).rglob("*") if path.is_file()}
@@ -116,6 +123,7 @@ def test_only_what_loads_others_is_told_to_look_beside_itself(tree: Tree, build:
     root = Path(str(collect(plan("gfx900"), toolchain(tree), build).root))
     assert (root / "libamdhip64.so.6").read_bytes().endswith(b"patched")
     assert not (root / "libnuma.so.1").read_bytes().endswith(b"patched")
+    assert not (root / "libroctx64.so.4").read_bytes().endswith(b"patched"), "it needs the C library only"
 
 
 def test_files_of_a_read_only_store_can_be_packed_and_removed(tree: Tree, build: BuildTree) -> None:
