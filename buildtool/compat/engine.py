@@ -13,6 +13,7 @@ import msgspec
 
 from buildtool.compat.assemble import assemble
 from buildtool.compat.case import BACKENDS, Case, make_case
+from buildtool.compat.kernels import require_one_name
 from buildtool.compat.model import Backend, Plan, Request
 from buildtool.compat.options import ToolkitOption, options_for
 from buildtool.compat.rules import Candidate, ground_of, judge
@@ -43,6 +44,7 @@ def resolve(request: Request, host: Host) -> Plan:
         from buildtool.compat.refusal import refuse
 
         raise refuse(case, tuple(every(case)), _parts(case))
+    require_one_name(case, found.option)
     return assemble(case, found)
 
 

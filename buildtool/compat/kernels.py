@@ -9,6 +9,7 @@ from buildtool.compat.options import ToolkitOption
 from buildtool.compat.siblings import identical
 from buildtool.compat.targets import Target
 from buildtool.compat.vendor import family_targets
+from buildtool.errors import IncompatibleError
 
 
 def runtime_mode(case: Case, option: ToolkitOption | None) -> RuntimeMode:
@@ -33,6 +34,27 @@ def donor_of(target: Target, kernels: tuple[str, ...]) -> str:
     if target.chip in kernels:
         return target.chip
     return next((chip for chip in identical(target.chip) if chip in kernels), "")
+
+
+def require_one_name(case: Case, option: ToolkitOption | None) -> None:
+    """Refuse targets that would need the same kernels under two names: a bundle of libraries holds them once.
+
+    Raises:
+        IncompatibleError: names them, and the builds that work.
+    """
+    if option is None or option.rootfs is None or not travels(case, option):
+        return
+    users: dict[str, list[str]] = {}
+    for target in case.targets:
+        users.setdefault(donor_of(target, option.rootfs.kernels), []).append(target.chip)
+    for donor, chips in users.items():
+        names = list(dict.fromkeys(chips))
+        if donor and len(names) > 1:
+            what = f"rocBLAS's kernels for {donor} cannot serve {' and '.join(names)} in one wheel."
+            why = "They would be needed under two names, and the libraries that travel hold them once."
+            builds = ", ".join(f"--target {name}" for name in names)
+            hint = f"Build a wheel for each ({builds}), or take the libraries of another ROCm: --runtime system."
+            raise IncompatibleError(what, why=why, hint=hint)
 
 
 def has_kernels(case: Case, option: ToolkitOption, target: Target) -> bool:

@@ -109,6 +109,16 @@ def test_kernels_that_travel_must_fit() -> None:
     assert plan(able(), targets=("gfx1103",), toolkit="rocm==7.0", runtime="system").runtime == "system"
 
 
+@pytest.mark.parametrize("targets", [("gfx1030", "gfx1032"), ("gfx1031", "gfx1032", "gfx1100")])
+def test_one_wheel_does_not_hold_the_same_kernels_under_two_names(targets: tuple[str, ...]) -> None:
+    with pytest.raises(IncompatibleError, match="cannot serve") as caught:
+        plan(able(), targets=targets)
+    assert f"--target {targets[0]}, --target gfx1032" in caught.value.hint
+    assert plan(able(), targets=targets, runtime="system").targets == targets
+    assert plan(able(), targets=("gfx1032", "gfx1100")).runtime == "bundle"
+    assert plan(able(), targets=("gfx90a:xnack+", "gfx90a:xnack-")).runtime == "bundle"
+
+
 def test_upstreams_whole_list_holds_the_targets_that_one_bundle_can() -> None:
     listed = plan(able(), backend="rocm", base="recipe", toolkit="rocm==7.0").targets
     assert "gfx1030" in listed
