@@ -24,7 +24,7 @@ from buildtool.toolchain.model import Toolchain
 __all__ = ["MODULES", "LeftOut", "Rung", "RuntimeSet", "VendorData", "VendorLibrary", "collect", "require_served"]
 
 MODULES = {"cuda": "libggml-cuda.so", "rocm": "libggml-hip.so", "vulkan": "libggml-vulkan.so"}
-LAYOUT = "3"  # a change in how bundles are laid out makes them anew
+LAYOUT = "4"  # a change in how bundles are laid out makes them anew
 RECORD = "set.json"
 
 

@@ -53,6 +53,7 @@ class Stage:
 
     def __init__(self, place: Path, closed: Closure, origin: Origin, progress: Progress) -> None:
         self._place, self._closed, self._progress = place, closed, progress
+        self._notes: list[str] = []
         self._known = origin.provenance([*(one.path for one in closed.libraries), *map(_sample, closed.folders)])
 
     def make(self, targets: Sequence[str]) -> RuntimeSet:
@@ -105,6 +106,8 @@ class Stage:
         results.mkdir()
         made, manifests = device.serve(parts, rungs, results, packed=self._packs(), progress=self._progress)
         _open_up(made)
+        if self._packs():
+            self._notes.append(PACKED)
         for path in made.iterdir():
             path.rename(lib / path.name)
         for path in manifests:
@@ -158,7 +161,7 @@ class Stage:
             licences=tuple(str(self._place / TEXTS / name) for name in texts),
             left_out=self._closed.left_out,
             rungs=rungs,
-            notes=(PACKED,) if with_code and self._packs() else (),
+            notes=tuple(self._notes),
         )
 
     def _folder(self, folder: Folder, rungs: tuple[Rung, ...]) -> VendorData:
