@@ -19,6 +19,11 @@ from buildtool.probe.model import Host
 Method = Literal["served", "igpu", "override", "retarget", "compile", "vulkan"]
 UPSTREAM = "https://github.com/ggml-org/llama.cpp"
 NO_FOLDERS = "this generation of Ollama picks up no new folder; 0.30 or newer does"
+ABSENT = {
+    "igpu": "The card is not part of the processor, or something else stands in its way.",
+    "override": "It is for AMD cards.",
+    "retarget": "It is for AMD cards.",
+}
 TITLES: dict[str, str] = {
     "served": "it is used already",
     "igpu": "let Ollama use a GPU in the processor",
@@ -106,7 +111,7 @@ def choose(found: tuple[Way, ...], method: str) -> Way:
     way = next((way for way in found if way.method == method), None)
     if way is None or way.state != "yes":
         what = f"This way does not hold here: {TITLES[method]}."
-        why = way.reason if way is not None else "It is for AMD cards."
+        why = way.reason if way is not None else ABSENT.get(method, "")
         raise IncompatibleError(what, why=why, hint=(way.hint if way is not None else "") or "Take --method auto.")
     return way
 

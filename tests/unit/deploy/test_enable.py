@@ -69,6 +69,14 @@ def test_where_no_folder_can_be_added_it_is_said_why(tmp_path: Path, make: objec
         ways.choose(tuple(found.values()), "retarget")
 
 
+def test_a_way_that_is_not_on_the_ladder_says_what_it_is_for(tmp_path: Path) -> None:
+    found = tuple(found_ways(trees.linux(tmp_path), trees.RTX3060).values())
+    for method, words in (("igpu", "not part of the processor"), ("retarget", "for AMD cards")):
+        with pytest.raises(IncompatibleError) as caught:
+            ways.choose(found, method)
+        assert words in caught.value.why
+
+
 def test_an_override_without_a_service_is_told_not_done(tmp_path: Path) -> None:
     found = found_ways(trees.linux(tmp_path, unit=""), trees.RX6600)
     assert found["override"].state == "first"
