@@ -157,10 +157,12 @@ def _loader_words(hands: Hands, order: Order, runner: Runner) -> tuple[str, ...]
     """
     if runner.library != "ROCm" or hands.site.system != "linux":
         return ()
-    from buildtool.verify.rig import loader_proof
+    from buildtool.verify.rig import proof_here_or_inside
 
     try:
-        found = loader_proof(Path(order.staged.folder), [order.target], beside=[hands.site.path(hands.one.libraries)])
+        found = proof_here_or_inside(
+            Path(order.staged.folder), [order.target], beside=[hands.site.path(hands.one.libraries)]
+        )
     except GpubuildError as error:
         return (f"not proved before an imitated device: {error.what}",)
     if found.verdict == "failed":

@@ -174,7 +174,7 @@ def proof_of(verdict: str) -> object:
 def test_without_the_card_an_imitated_hip_runtime_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: str
 ) -> None:
-    monkeypatch.setattr("buildtool.verify.rig.loader_proof", proof_of(verdict))
+    monkeypatch.setattr("buildtool.verify.rig.proof_here_or_inside", proof_of(verdict))
     site = copied(trees.linux(tmp_path))
     one = only(tmp_path, trees.RX6600)
     hands = Hands(site, one, Asker(yes=True, quiet=True))
