@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -69,6 +70,7 @@ def converse(
     """
     child, handle = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would its children
         os.chdir(folder or Path.cwd())
         os.execve(argv[0], list(argv), dict(env))  # noqa: S606 - a list, no shell
     ioctl(handle, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
