@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,10 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     build_target: Annotated[
         list[str] | None, typer.Option(help="Build only this file or CMake target, and make no wheel. Repeatable.")
     ] = None,
+    sign_key: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="Sign the wheels with this private key (PEM); docs/wheels.md."),
+    ] = None,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use a compiler cache.")] = True,
     print_script: PrintScriptOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -79,6 +84,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     job_count(jobs, device_code=False)
     if print_script is None:
         require_writable(out)
+    signer = _signer(sign_key)
     wish = ask.Wish(
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
         source=source, recipe=recipe, profile=profile, runtime=runtime, **{"in": inside},
@@ -106,14 +112,26 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         tree = build(plan, toolchain, tree_source, options=options, progress=reporter)
         wheels: tuple[Wheel, ...] = ()
         vendor = RuntimeSet(mode=plan.runtime)
+        signatures: tuple[str, ...] = ()
         if not build_target:
             vendor = collect(plan, toolchain, tree, progress=downloads)
             _tell_vendor(vendor, reporter)
             wheels = pack(plan, tree, tree_source, vendor, out, on_step=reporter.note)
+            signatures = signer(wheels)
         if as_json:
-            _print_result(plan, tree, vendor, wheels)
+            _print_result(plan, tree, vendor, (wheels, signatures))
         else:
-            _report(tree, wheels, reporter)
+            _report(tree, wheels, signatures, reporter)
+
+
+def _signer(key_file: Path | None) -> Callable[[tuple[Wheel, ...]], tuple[str, ...]]:
+    """Return what signs wheels; the key is read now, so that a wrong one is found before an hour of compiling."""
+    if key_file is None:
+        return lambda _wheels: ()
+    from buildtool.wheel.signing import read_private_key, sign
+
+    key = read_private_key(key_file)
+    return lambda wheels: tuple(str(sign(Path(wheel.path), key)) for wheel in wheels)
 
 
 def _headline(plan: Plan) -> str:
@@ -139,13 +157,17 @@ def _tell_vendor(vendor: RuntimeSet, reporter: Reporter) -> None:
         reporter.note(f"  {rung.target}: {rung.reason}")
 
 
-def _print_result(plan: Plan, tree: BuildTree, vendor: RuntimeSet, wheels: tuple[Wheel, ...]) -> None:
+def _print_result(
+    plan: Plan, tree: BuildTree, vendor: RuntimeSet, made: tuple[tuple[Wheel, ...], tuple[str, ...]]
+) -> None:
     from buildtool.cli.console import print_json
 
-    print_json({"schema": 1, "plan": plan.digest(), "build": tree, "runtime": vendor, "wheels": wheels})
+    wheels, signatures = made
+    result = {"schema": 1, "plan": plan.digest(), "build": tree, "runtime": vendor, "wheels": wheels}
+    print_json(result | {"signatures": signatures})
 
 
-def _report(tree: BuildTree, wheels: tuple[Wheel, ...], reporter: Reporter) -> None:
+def _report(tree: BuildTree, wheels: tuple[Wheel, ...], signatures: tuple[str, ...], reporter: Reporter) -> None:
     from buildtool.cli.progress import clock
 
     if tree.steps:
@@ -159,6 +181,8 @@ def _report(tree: BuildTree, wheels: tuple[Wheel, ...], reporter: Reporter) -> N
     for wheel in wheels:
         typer.echo(wheel.path)
         reporter.note(f"  {wheel.bytes / 1e6:.1f} MB  {wheel.tag}  sha256 {wheel.sha256}")
+    for signature in signatures:
+        reporter.note(f"Signed: {_from_here(signature)}")
     if wheels:
         files = shlex.join(_from_here(wheel.path) for wheel in wheels)
         reporter.note(f"Install: pip install {files}")

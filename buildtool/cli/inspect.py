@@ -19,7 +19,8 @@ EPILOG = (
     "Examples: [bold]gpubuild inspect dist/[/bold] · "
     "[bold]gpubuild inspect libcublasLt.so.13 --json[/bold] · "
     "[bold]gpubuild inspect some-rocm.whl --for-device 'RX 6600'[/bold] · "
-    "[bold]gpubuild inspect libggml-cuda.so --kernels[/bold]"
+    "[bold]gpubuild inspect libggml-cuda.so --kernels[/bold] · "
+    "[bold]gpubuild inspect dist/ --about[/bold]"
 )
 SCREEN = 25  # verdicts; more of them are told by their reasons
 COLOURS = {"yes": "green", "only-if": "yellow", "no": "red"}
@@ -27,7 +28,7 @@ ORDER = ["yes", "only-if", "no"]
 ANSWERS = {"yes": "yes", "only-if": "only if", "no": "no"}
 
 
-def inspect(
+def inspect(  # noqa: PLR0913, PLR0917 - one parameter per option
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Binaries, wheels, archives, folders.")],
     device: Annotated[
         str | None,
@@ -42,9 +43,21 @@ def inspect(
         typer.Option("--driver-cuda", metavar="X.Y", help="Newest CUDA release the NVIDIA driver supports (for PTX)."),
     ] = None,
     kernels: Annotated[bool, typer.Option("--kernels", help="Unpack the code and list kernel names.")] = False,
+    about: Annotated[
+        bool,
+        typer.Option("--about", help="Check wheels against what they say of themselves: plan, materials, signature."),
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="PUBLIC_KEY", help="With --about: demand a signature of this key.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Show which GPU targets are inside a library, executable, wheel, package or folder."""
+    if about or key is not None:
+        from buildtool.cli.about import show_about
+
+        show_about(paths, key, as_json=as_json)
+        return
     from buildtool import codeobj
 
     device = _device(device, card)

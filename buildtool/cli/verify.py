@@ -58,6 +58,9 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         typer.Option(metavar="STEP=SECONDS", help="Time limit of install, modules, devices, ops, model or bench."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the environment behind.")] = False,
+    key: Annotated[
+        Path | None, typer.Option(metavar="PUBLIC_KEY", help="Demand that the wheels are signed with this key.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Install wheels into a throw-away environment and prove that they work on this machine's devices."""
@@ -74,6 +77,7 @@ def verify(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         find_links=tuple(str(path.absolute()) for path in find_links or ()),
         system_site_packages=system_site_packages,
         keep=keep,
+        key=str(key) if key else None,
         timeouts=_timeouts(timeout or []),
     )
     report = _watched(prove, paths or [Path("dist")], options)

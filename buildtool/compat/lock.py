@@ -41,9 +41,7 @@ def save_lock(plan: Plan, path: Path) -> None:
     Raises:
         StorageError: the place cannot be written.
     """
-    raw = msgspec.json.encode(plan)
-    lock = _Lock(note=NOTE, schema=LOCK_SCHEMA, digest=_digest(plan), plan=msgspec.Raw(raw))
-    text = msgspec.json.format(msgspec.json.encode(lock), indent=2) + b"\n"
+    text = lock_bytes(plan)
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +59,13 @@ def save_lock(plan: Plan, path: Path) -> None:
         raise StorageError(what, why=error.strerror or str(error), hint="Name a writable place with --out.") from error
 
 
+def lock_bytes(plan: Plan) -> bytes:
+    """Return what the lock file of a plan holds; equal plans give equal bytes."""
+    raw = msgspec.json.encode(plan, order="deterministic")
+    lock = _Lock(note=NOTE, schema=LOCK_SCHEMA, digest=_digest(plan), plan=msgspec.Raw(raw))
+    return msgspec.json.format(msgspec.json.encode(lock), indent=2) + b"\n"
+
+
 def load_lock(path: Path) -> Plan:
     """Read the plan that `path` holds.
 
@@ -68,7 +73,21 @@ def load_lock(path: Path) -> Plan:
         LockFileError: it is missing, damaged, edited, or of a schema this version does not read.
     """
     again = "Plan again: gpubuild plan --out " + quote(str(path), here())
-    lock = _read(path, again)
+    return parse_lock(_read(path, again), str(path), again)
+
+
+def parse_lock(data: bytes, path: str, again: str) -> Plan:
+    """Read a plan from the bytes of a lock file.
+
+    Args:
+        data: what the file holds.
+        path: where it lies, for people.
+        again: what to do when it cannot be used.
+
+    Raises:
+        LockFileError: it is damaged, edited, or of a schema this version does not read.
+    """
+    lock = _decode(data, path, again)
     try:
         schema = msgspec.json.decode(lock.plan, type=_PlanHead).schema
         if schema != PLAN_SCHEMA:
@@ -84,18 +103,21 @@ def load_lock(path: Path) -> Plan:
     return plan
 
 
-def _read(path: Path, again: str) -> _Lock:
+def _read(path: Path, again: str) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(LARGEST_BYTES + 1)
+            return file.read(LARGEST_BYTES + 1)
     except FileNotFoundError as error:
         what = f"There is no lock file {path}."
         raise LockFileError(what, hint=again) from error
     except OSError as error:
         what = f"The lock file {path} cannot be read."
         raise LockFileError(what, why=error.strerror or str(error)) from error
+
+
+def _decode(data: bytes, path: str, again: str) -> _Lock:
     try:
-        head = msgspec.json.decode(data[: LARGEST_BYTES + 1], type=dict[str, Any])
+        head = msgspec.json.decode(data, type=dict[str, Any])
         if isinstance(head.get("schema"), int) and head["schema"] > LOCK_SCHEMA:
             what = f"The lock file {path} is of schema {head['schema']}; this gpubuild reads up to {LOCK_SCHEMA}."
             raise LockFileError(what, hint="Update gpubuild, or " + again[0].lower() + again[1:])

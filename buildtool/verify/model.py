@@ -209,6 +209,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         find_links: directories with wheels.
         system_site_packages: packages that are installed already count as dependencies.
         keep: leave the environment behind.
+        key: file with the public key that every wheel must be signed with.
     """
 
     mode: Mode = "quick"
@@ -219,6 +220,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     find_links: tuple[str, ...] = ()
     system_site_packages: bool = False
     keep: bool = False
+    key: str | None = None
     timeouts: Timeouts = Timeouts()
 
 

@@ -15,7 +15,7 @@ from buildtool.verify.environment import Environment, throwaway
 from buildtool.verify.findings import Findings, broken_off
 from buildtool.verify.model import EXIT_CODES, Options, Report, Step, overall
 from buildtool.verify.select import Selection, executable_directory, select
-from buildtool.verify.steps import bench, devices, loader, model, modules, ops
+from buildtool.verify.steps import bench, devices, loader, model, modules, ops, origin
 from buildtool.verify.subject import Subject, in_place, installed
 
 OnStep = Callable[[str], None]
@@ -34,7 +34,7 @@ def verify(paths: Sequence[Path], options: Options, on_step: OnStep | None = Non
 
     Raises:
         InvalidInputError: a path, the model or the baseline is not what it should be.
-        IntegrityError: a wheel is damaged.
+        IntegrityError: a wheel is damaged, was changed, or is not signed with the key that was given.
         MissingToolError: no virtual environment can be made, or a dependency is nowhere to be found.
         NetworkError: the index could not be reached.
     """
@@ -118,6 +118,7 @@ class _Proof:
     def _install(self, selection: Selection) -> Subject | None:
         if selection.executables is not None:
             return in_place(self._environment, selection.executables)
+        self._step("origin", origin.TITLE, lambda: origin.check(selection.wheels, self._options), reraise=True)
         ready: list[Subject] = []
 
         def action() -> Findings:

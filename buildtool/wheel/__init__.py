@@ -15,13 +15,20 @@ import msgspec
 
 from buildtool.build.configure import hermetic_environment
 from buildtool.build.model import BuildTree
+from buildtool.compat.lock import lock_bytes
 from buildtool.compat.model import Plan, PlanWheel
-from buildtool.errors import BuildError, ProcessError, StorageError
+from buildtool.compat.parts import plan_of_wheel
+from buildtool.errors import BuildError, InvalidInputError, ProcessError, StorageError
 from buildtool.process import run
 from buildtool.runtime import RuntimeSet
 from buildtool.source.model import SourceTree
+from buildtool.wheel.content import LOCK, PROVENANCE, SBOM, Content, tools_here
+from buildtool.wheel.embedded import embedded_code
 from buildtool.wheel.model import Wheel
 from buildtool.wheel.project import write_project
+from buildtool.wheel.provenance import statement
+from buildtool.wheel.sbom import sbom
+from buildtool.wheel.sealing import Digests, seal
 from buildtool.wheel.tag import platform_tag
 
 __all__ = ["Wheel", "pack", "require_writable"]
@@ -31,11 +38,16 @@ _BUILD_WHEEL = (
     "print(build_wheel(sys.argv[1], json.loads(sys.argv[2])))"
 )
 RECORD = "gpubuild-wheels.json"
+LAYOUT = 2  # part of every record: a change in how wheels are packed makes them anew
+CLOCK = "SOURCE_DATE_EPOCH"
+FIRST_SECOND, LAST_SECOND = 315532800, 4354819198  # 1980 to 2107: what a zip archive can hold
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
     """Which wheels a build tree was packed into, and for which plan."""
 
+    layout: int
+    clock: int
     plan: str
     built: str
     vendor: str
@@ -49,7 +61,8 @@ def _packed_before(plan: Plan, tree: BuildTree, vendor: RuntimeSet) -> tuple[Whe
         record = msgspec.json.decode((kept / RECORD).read_bytes(), type=_Record)
     except (OSError, msgspec.DecodeError):
         return ()
-    same = (record.plan, record.built, record.vendor) == (plan.digest(), _built(tree), _digest(vendor))
+    known = (record.layout, record.clock, record.plan, record.built, record.vendor)
+    same = known == (LAYOUT, clock(), plan.digest(), _built(tree), _digest(vendor))
     return record.wheels if same and all(_intact(wheel) for wheel in record.wheels) else ()
 
 
@@ -88,7 +101,14 @@ def _pack_all(
             if on_step is not None:
                 on_step(f"packing {wheel.distribution}")
             wheels.append(_pack_one((plan, wheel, tree, vendor), source, kept, log))
-    record = _Record(plan=plan.digest(), built=_built(tree), vendor=_digest(vendor), wheels=tuple(wheels))
+    record = _Record(
+        layout=LAYOUT,
+        clock=clock(),
+        plan=plan.digest(),
+        built=_built(tree),
+        vendor=_digest(vendor),
+        wheels=tuple(wheels),
+    )
     (kept / RECORD).write_bytes(msgspec.json.encode(record))
     return tuple(wheels)
 
@@ -101,23 +121,56 @@ def _pack_one(
         project = Path(name) / "project"
         project.mkdir()
         write_project(project, *content)
-        env = hermetic_environment(source, {"SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "315532800")})
+        env = hermetic_environment(source, {CLOCK: str(clock())})
         draft = _build_wheel(project, Path(name) / "draft", {"wheel.reproducible": "true"}, env, log)
         tag = platform_tag(draft)
-        if tag is not None:
-            settings = {"wheel.tags": f"py3-none-{tag}"}
-            draft = _build_wheel(project, Path(name) / "final", settings, env, log)
-        final = kept / draft.name
-        draft.replace(final)
+        shown = tag or draft.stem.rsplit("-", maxsplit=1)[-1]
+        final, _ = seal(draft, kept, tag, lambda info_dir, files: _description(content, (shown, info_dir), files))
     return Wheel(
         role=wheel.role,
         path=str(final),
         distribution=wheel.distribution,
         version=wheel.version,
-        tag=tag or final.stem.rsplit("-", maxsplit=1)[-1],
+        tag=shown,
         sha256=_sha256(final),
         bytes=final.stat().st_size,
     )
+
+
+def _description(
+    content: tuple[Plan, PlanWheel, BuildTree, RuntimeSet], names: tuple[str, str], files: Digests
+) -> dict[str, bytes]:
+    """Return what a wheel says about itself: lock, bill of materials, provenance."""
+    plan, wheel, tree, vendor = content
+    facts = Content(
+        plan=plan_of_wheel(plan, wheel),
+        wheel=wheel,
+        tag=names[0],
+        info_dir=names[1],
+        files=files,
+        embedded=embedded_code(plan.recipe, Path(tree.source)) if wheel.role == "runtime" else (),
+        vendor=vendor,
+        tools=tools_here(),
+    )
+    said = {LOCK: lock_bytes(facts.plan), SBOM: sbom(facts)}
+    own = {f"{facts.info_dir}/{name}": (hashlib.sha256(data).hexdigest(), len(data)) for name, data in said.items()}
+    all_of_it = msgspec.structs.replace(facts, files=files | own)
+    return said | {PROVENANCE: statement(all_of_it, clock())}
+
+
+def clock() -> int:
+    """Return the time that every file of a wheel carries, in seconds since 1970: SOURCE_DATE_EPOCH, else 1980.
+
+    Raises:
+        InvalidInputError: SOURCE_DATE_EPOCH is no time that a zip archive can hold.
+    """
+    text = os.environ.get(CLOCK, "").strip()
+    if not text:
+        return FIRST_SECOND
+    if not text.isdecimal() or not FIRST_SECOND <= int(text) <= LAST_SECOND:
+        what = f"{CLOCK} is {text!r}, which is no time that a wheel can carry."
+        raise InvalidInputError(what, hint=f"Set it to seconds between {FIRST_SECOND} and {LAST_SECOND}, or unset it.")
+    return int(text)
 
 
 def _build_wheel(project: Path, out: Path, settings: dict[str, str], env: dict[str, str], log: IO[str]) -> Path:
@@ -136,7 +189,9 @@ def require_writable(out: Path) -> None:
 
     Raises:
         StorageError: `out` cannot be created or written.
+        InvalidInputError: SOURCE_DATE_EPOCH is no time that a wheel can carry.
     """
+    clock()
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=out, prefix=".gpubuild-"):

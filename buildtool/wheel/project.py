@@ -15,6 +15,7 @@ from buildtool.build.model import BuildTree
 from buildtool.compat.model import Plan, PlanWheel
 from buildtool.errors import BuildError
 from buildtool.runtime import MODULES, RuntimeSet, VendorData, VendorLibrary
+from buildtool.wheel.embedded import embedded_code
 
 PAYLOAD = Path(__file__).with_name("payload")
 RUNTIME_DISTRIBUTION = "gpubuild-llama"
@@ -74,8 +75,11 @@ def write_project(folder: Path, plan: Plan, wheel: PlanWheel, tree: BuildTree, v
     (folder / "CMakeLists.txt").write_text(cmake, encoding="utf-8")
     (folder / "README.md").write_text(_readme(plan, wheel, vendor), encoding="utf-8")
     _copy_licence(Path(tree.source), folder / "LICENSE")
-    bundled = (folder / "licenses").is_dir()
-    (folder / "pyproject.toml").write_text(_pyproject(plan, wheel, bundled=bundled), encoding="utf-8")
+    licences = _embedded_licences(plan, tree, folder) if wheel.role == "runtime" else ["MIT"]
+    if wheel.role == "backend" and (folder / "licenses").is_dir():
+        licences.append("LicenseRef-Vendor")
+    texts = ["LICENSE", *(["licenses/*"] if (folder / "licenses").is_dir() else [])]
+    (folder / "pyproject.toml").write_text(_pyproject(plan, wheel, licences, texts), encoding="utf-8")
 
 
 def _backend_module(plan: Plan, wheel: PlanWheel) -> str:
@@ -102,6 +106,17 @@ def _copy_licence(source: Path, target: Path) -> None:
             return
     what = f"The source tree {source} has no licence file."
     raise BuildError(what, hint="A wheel must carry the licence of what it contains; add a LICENSE file to the tree.")
+
+
+def _embedded_licences(plan: Plan, tree: BuildTree, folder: Path) -> list[str]:
+    """Copy the licence texts of code that llama.cpp carries along; return the licences of all of it."""
+    found = embedded_code(plan.recipe, Path(tree.source))
+    for code in found:
+        for text in code.texts:
+            (folder / "licenses").mkdir(exist_ok=True)
+            shutil.copyfile(Path(tree.source) / text, folder / "licenses" / f"{code.name}.txt")
+    terms = (f"({code.licence})" if " " in code.licence else code.licence for code in found)
+    return list(dict.fromkeys(["MIT", *terms]))
 
 
 def _readme(plan: Plan, wheel: PlanWheel, vendor: RuntimeSet) -> str:
@@ -136,15 +151,15 @@ def _travelling(vendor: RuntimeSet) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pyproject(plan: Plan, wheel: PlanWheel, *, bundled: bool) -> str:
+def _pyproject(plan: Plan, wheel: PlanWheel, licences: list[str], texts: list[str]) -> str:
     project: dict[str, object] = {
         "name": wheel.distribution,
         "version": wheel.version,
         "description": f"llama.cpp {plan.backend if wheel.role == 'backend' else 'runtime'} built by gpubuild",
         "readme": "README.md",
         "requires-python": ">=3.9",
-        "license": "MIT AND LicenseRef-Vendor" if bundled else "MIT",
-        "license-files": ["LICENSE", "licenses/*"] if bundled else ["LICENSE"],
+        "license": " AND ".join(licences),
+        "license-files": texts,
         "dependencies": list(wheel.requires),
         "keywords": ["llama.cpp", *(plan.targets if wheel.role == "backend" else ())],
     }

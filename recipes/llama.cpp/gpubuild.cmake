@@ -111,6 +111,29 @@ function(gpubuild_slow_first target)
     set_property(TARGET ${target} PROPERTY SOURCES ${ordered})
 endfunction()
 
+# nvcc names internal symbols of device code by a checksum of the source's absolute path, so that the same kernels would
+# differ with the place they were built in; -frandom-seed does not change that (seen with 13.0). cudafe++ takes the path as
+# an option, and the last one wins. An nvcc that does not use it is left alone.
+function(gpubuild_module_ids target)
+    execute_process(
+        COMMAND "${CMAKE_CUDA_COMPILER}" "-ccbin=${CMAKE_CUDA_HOST_COMPILER}" --dryrun -x cu
+            -c "${GPUBUILD_RECIPE}/gpubuild-backends.cpp" -o gpubuild.o
+        OUTPUT_VARIABLE said ERROR_VARIABLE said)
+    if(NOT said MATCHES "--orig_src_path_name")
+        message(STATUS "gpubuild: this nvcc takes no path for its module ids; the build is reproducible in one place only")
+        return()
+    endif()
+    get_target_property(sources ${target} SOURCES)
+    get_target_property(directory ${target} SOURCE_DIR)
+    list(FILTER sources INCLUDE REGEX "\\.cu$")
+    foreach(source IN LISTS sources)
+        get_filename_component(path "${source}" ABSOLUTE BASE_DIR "${directory}")
+        file(RELATIVE_PATH name "${CMAKE_SOURCE_DIR}" "${path}")
+        set_property(SOURCE "${path}" TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_OPTIONS
+            "-Xcudafe=--orig_src_path_name=llama.cpp/${name}")
+    endforeach()
+endfunction()
+
 function(gpubuild_finish)
     gpubuild_all_targets("${CMAKE_SOURCE_DIR}" all)
     set(runtime "")
@@ -143,6 +166,9 @@ function(gpubuild_finish)
             message(FATAL_ERROR "gpubuild: upstream made no target ${GPUBUILD_BACKEND}; its messages above say why")
         endif()
         gpubuild_slow_first(${GPUBUILD_BACKEND})
+        if(GPUBUILD_BACKEND STREQUAL "ggml-cuda")
+            gpubuild_module_ids(${GPUBUILD_BACKEND})
+        endif()
         gpubuild_install(gpubuild_backend "${GPUBUILD_BACKEND_RPATH}" ${GPUBUILD_BACKEND})
         add_custom_target(gpubuild_backend DEPENDS ${GPUBUILD_BACKEND})
     endif()

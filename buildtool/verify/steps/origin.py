@@ -1,0 +1,43 @@
+"""Are the wheels what they say they are? Their bytes against RECORD, provenance and signature, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from buildtool.verify.findings import Findings
+from buildtool.verify.model import Options
+from buildtool.wheel.about import About, about_wheel
+
+TITLE = "wheels are what they say"
+
+
+def check(wheels: tuple[Path, ...], options: Options) -> Findings:
+    """Check every wheel against itself, and against the public key of the options.
+
+    Raises:
+        IntegrityError: a wheel was changed, or is not signed with the key.
+        InvalidInputError: the key is none.
+        LockFileError: a lock inside was edited.
+        MissingToolError: a signature cannot be checked here.
+    """
+    key = None
+    if options.key is not None:
+        from buildtool.wheel.signing import read_public_key
+
+        key = read_public_key(Path(options.key))
+    found = [about_wheel(path, key) for path in wheels]
+    files = sum(one.wheel.files for one in found)
+    summary = f"{files} files as listed; {_signatures(found)}"
+    return Findings(verdict="passed", summary=summary, evidence=tuple(_words(one) for one in found))
+
+
+def _signatures(found: list[About]) -> str:
+    kinds = {one.signature for one in found}
+    if kinds == {"valid"}:
+        return f"signed by {found[0].signers[0][:16]}"
+    return "signatures not checked (--key)" if "not-checked" in kinds else "not signed"
+
+
+def _words(about: About) -> str:
+    made = f"plan {about.wheel.plan[:16]}" if about.wheel.plan else "no plan inside"
+    return f"{about.wheel.filename}: {made}, signature {about.signature}"
