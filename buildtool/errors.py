@@ -152,6 +152,13 @@ class InputEndedError(GpubuildError):
     exit_code = 17
 
 
+class NotReproducedError(GpubuildError):
+    """A wheel was built again from its own lock, and came out with other bytes."""
+
+    kind = "not-reproduced"
+    exit_code = 20
+
+
 class PatchConflictError(GpubuildError):
     """A patch does not fit a source tree; says which edit and which file, and changed nothing."""
 

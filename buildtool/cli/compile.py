@@ -68,17 +68,12 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Build llama.cpp for a GPU (or the CPU) and pack it as wheels."""
-    from buildtool.build import BuildOptions, build
+    from buildtool.build import BuildOptions
     from buildtool.build.jobs import job_count
+    from buildtool.cli.corridor import build_plan
     from buildtool.cli.progress import Reporter
-    from buildtool.compat.fixed import with_local_digest, with_source, with_toolkit
-    from buildtool.compat.patches import with_patches
-    from buildtool.patch import patched_source
-    from buildtool.runtime import RuntimeSet, collect, require_served
-    from buildtool.source import acquire as acquire_source
-    from buildtool.source import resolve as fix_source
-    from buildtool.toolchain import acquire as acquire_toolchain
-    from buildtool.toolchain import pinned, require_usable
+    from buildtool.runtime import RuntimeSet, collect
+    from buildtool.toolchain import require_usable
     from buildtool.wheel import pack, require_writable
 
     job_count(jobs, device_code=False)
@@ -98,25 +93,16 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     require_usable(plan.toolkit, plan.inside)
     with Reporter(quiet=as_json) as reporter:
         reporter.note(_headline(plan))
-        downloads = reporter.downloads()
-        plan = with_source(plan, fix_source(plan.source, progress=downloads))
-        plan = with_toolkit(plan, pinned(plan.toolkit, plan.platform, progress=downloads))
-        tree_source = acquire_source(plan.source, progress=downloads)
-        plan = with_local_digest(plan, tree_source.digest)
-        patched = patched_source(plan.patches, plan.recipe, tree_source, progress=downloads)
-        plan, tree_source = with_patches(plan, patched.applied), patched.tree
-        _tell_patches(plan, reporter)
-        toolchain = acquire_toolchain(plan.toolkit, plan.host_compiler, progress=downloads, inside=plan.inside)
-        require_served(plan, toolchain)
         options = BuildOptions(jobs=jobs, build_dir=build_dir, targets=tuple(build_target or ()), use_cache=cache)
-        tree = build(plan, toolchain, tree_source, options=options, progress=reporter)
+        built = build_plan(plan, options, reporter)
+        plan, tree = built.plan, built.tree
         wheels: tuple[Wheel, ...] = ()
         vendor = RuntimeSet(mode=plan.runtime)
         signatures: tuple[str, ...] = ()
         if not build_target:
-            vendor = collect(plan, toolchain, tree, progress=downloads)
+            vendor = collect(plan, built.toolchain, tree, progress=reporter.downloads())
             _tell_vendor(vendor, reporter)
-            wheels = pack(plan, tree, tree_source, vendor, out, on_step=reporter.note)
+            wheels = pack(plan, tree, built.source, vendor, out, on_step=reporter.note)
             signatures = signer(wheels)
         if as_json:
             _print_result(plan, tree, vendor, (wheels, signatures))
@@ -138,12 +124,6 @@ def _headline(plan: Plan) -> str:
     served = f" for {', '.join(plan.targets)}" if plan.targets else ""
     toolkit = f" with {plan.toolkit.kind.upper()} {plan.toolkit.version}" if plan.toolkit else ""
     return f"{plan.source.name}: {plan.backend} backend{served}{toolkit}, {plan.profile} profile"
-
-
-def _tell_patches(plan: Plan, reporter: Reporter) -> None:
-    if plan.patches:
-        words = ", ".join(f"{one.name} ({' '.join(one.targets)})" for one in plan.patches)
-        reporter.note(f"Patched, on a copy: {words}")
 
 
 def _tell_vendor(vendor: RuntimeSet, reporter: Reporter) -> None:

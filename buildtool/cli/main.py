@@ -12,7 +12,7 @@ import typer
 
 from buildtool import __version__
 from buildtool.cli import compile as compiling
-from buildtool.cli import detect, doctor, inspect, install, matrix, matrix_run, plan, retarget, thin, verify, wizard
+from buildtool.cli import detect, doctor, inspect, install, matrix, matrix_run, plan, reproduce, retarget, thin, verify, wizard
 from buildtool.cli.cache import cache_app
 from buildtool.cli.console import may_colour, print_error
 from buildtool.cli.index import index_app
@@ -63,6 +63,7 @@ app.command("compile", epilog=compiling.EPILOG)(compiling.compile_command)
 app.command("verify", epilog=verify.EPILOG)(verify.verify)
 app.command("install", epilog=install.EPILOG)(install.install)
 app.command("inspect", epilog=inspect.EPILOG)(inspect.inspect)
+app.command("reproduce", epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command("retarget", epilog=retarget.EPILOG)(retarget.retarget)
 app.command("thin", epilog=thin.EPILOG)(thin.thin)
 app.add_typer(index_app, name="index")

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import msgspec
 
@@ -54,7 +54,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     wheels: tuple[Wheel, ...]
 
 
-def _packed_before(plan: Plan, tree: BuildTree, vendor: RuntimeSet) -> tuple[Wheel, ...]:
+def _packed_before(plan: Plan, tree: BuildTree, vendor: RuntimeSet, wanted: tuple[PlanWheel, ...]) -> tuple[Wheel, ...]:
     """Return the wheels that an unchanged build tree was packed into; empty when they must be packed anew."""
     kept = Path(tree.path) / "wheels"
     try:
@@ -63,6 +63,7 @@ def _packed_before(plan: Plan, tree: BuildTree, vendor: RuntimeSet) -> tuple[Whe
         return ()
     known = (record.layout, record.clock, record.plan, record.built, record.vendor)
     same = known == (LAYOUT, clock(), plan.digest(), _built(tree), _digest(vendor))
+    same = same and [wheel.role for wheel in record.wheels] == [wheel.role for wheel in wanted]
     return record.wheels if same and all(_intact(wheel) for wheel in record.wheels) else ()
 
 
@@ -74,8 +75,18 @@ def pack(
     out: Path,
     *,
     on_step: Callable[[str], None] | None = None,
+    role: Literal["runtime", "backend"] | None = None,
 ) -> tuple[Wheel, ...]:
-    """Pack every wheel of the plan, with the vendor libraries that travel, and deliver it by atomic renames.
+    """Pack the wheels of the plan, with the vendor libraries that travel, and deliver them by atomic renames.
+
+    Args:
+        plan: what was built.
+        tree: the build tree, with the components of the wheels in it.
+        source: the tree it was built from.
+        vendor: what travels with the backend.
+        out: where the wheels go.
+        on_step: called with what is done next.
+        role: pack only this one of the plan's wheels.
 
     Raises:
         BuildError: packing failed, or a binary needs a library that would not travel.
@@ -84,20 +95,25 @@ def pack(
     from filelock import FileLock
 
     with FileLock(Path(tree.path) / "wheels.lock"):  # a second run of the same plan finds the first one's wheels
-        wheels = _packed_before(plan, tree, vendor)
-        wheels = wheels or _pack_all(plan, tree, source, vendor, on_step)
+        wanted = tuple(wheel for wheel in plan.wheels if role is None or wheel.role == role)
+        wheels = _packed_before(plan, tree, vendor, wanted)
+        wheels = wheels or _pack_all((plan, tree, vendor), wanted, source, on_step)
         return tuple(_deliver(wheel, out) for wheel in wheels)
 
 
 def _pack_all(
-    plan: Plan, tree: BuildTree, source: SourceTree, vendor: RuntimeSet, on_step: Callable[[str], None] | None
+    content: tuple[Plan, BuildTree, RuntimeSet],
+    wanted: tuple[PlanWheel, ...],
+    source: SourceTree,
+    on_step: Callable[[str], None] | None,
 ) -> tuple[Wheel, ...]:
+    plan, tree, vendor = content
     kept = Path(tree.path) / "wheels"
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     wheels = []
     with Path(tree.log).open("a", encoding="utf-8") as log:
-        for wheel in plan.wheels:
+        for wheel in wanted:
             if on_step is not None:
                 on_step(f"packing {wheel.distribution}")
             wheels.append(_pack_one((plan, wheel, tree, vendor), source, kept, log))
