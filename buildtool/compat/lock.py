@@ -97,7 +97,7 @@ def parse_lock(data: bytes, path: str, again: str) -> Plan:
     except msgspec.MsgspecError as error:
         what = f"The lock file {path} holds no plan that this gpubuild reads."
         raise LockFileError(what, why=str(error), hint=again) from error
-    if _digest(plan) != lock.digest:
+    if lock.digest not in {_digest(plan), _digest_as_written(lock.plan)}:
         what = f"The lock file {path} was edited by hand."
         raise LockFileError(what, why="Its digest does not fit its plan.", hint=again)
     return plan
@@ -130,3 +130,8 @@ def _decode(data: bytes, path: str, again: str) -> _Lock:
 def _digest(plan: Plan) -> str:
     """Return the sha256 (hex) of a whole plan, its explanation included: any edit shows."""
     return hashlib.sha256(msgspec.json.encode(plan, order="deterministic")).hexdigest()
+
+
+def _digest_as_written(raw: msgspec.Raw) -> str:
+    """Return the sha256 (hex) of a plan as the file has it: of one from before the plan had all its fields."""
+    return hashlib.sha256(msgspec.json.format(bytes(raw), indent=-1)).hexdigest()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildtool.compat import resolve
-from buildtool.compat.lock import load_lock, save_lock
+from buildtool.compat.lock import load_lock, lock_bytes, parse_lock, save_lock
 from buildtool.compat.model import Plan, Request
 from buildtool.errors import LockFileError, StorageError
 
@@ -93,3 +94,15 @@ def test_any_bytes_give_one_clear_error(tmp_path_factory: pytest.TempPathFactory
     path.write_bytes(data)
     with pytest.raises(LockFileError):
         load_lock(path)
+
+
+def test_a_lock_from_before_a_field_came_is_read(plan: Plan) -> None:
+    """A field that was added with a default changes the digest of the plan, not that of the file."""
+    older = json.loads(lock_bytes(plan))
+    del older["plan"]["inside"]
+    text = json.dumps(older["plan"], separators=(",", ":"), ensure_ascii=False).encode()
+    older["digest"] = hashlib.sha256(text).hexdigest()
+    assert parse_lock(json.dumps(older).encode(), "x", "again") == plan
+    older["plan"]["profile"] = "minimal"
+    with pytest.raises(LockFileError, match="edited"):
+        parse_lock(json.dumps(older).encode(), "x", "again")
