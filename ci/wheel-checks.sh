@@ -31,7 +31,7 @@ for wheel in "$dist"/*.whl; do
     *) echo "auditwheel: no manylinux tag to confirm ($tag)" ;;
     esac
     "$bin/pydistcheck" "$wheel" | grep -E 'errors found' | sed 's/^/pydistcheck: /'
-    "$bin/abi3audit" --strict "$wheel" >"$work/abi3" 2>&1 || true
+    "$bin/abi3audit" "$wheel" >"$work/abi3" 2>&1
     grep -q 'nothing auditable' "$work/abi3" || { cat "$work/abi3"; exit 1; }
     echo "abi3audit: nothing to audit"
 done
