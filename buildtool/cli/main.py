@@ -12,7 +12,20 @@ import typer
 
 from buildtool import __version__
 from buildtool.cli import compile as compiling
-from buildtool.cli import detect, doctor, inspect, install, matrix, matrix_run, plan, reproduce, retarget, thin, verify, wizard
+from buildtool.cli import (
+    detect,
+    doctor,
+    inspect,
+    install,
+    matrix,
+    matrix_run,
+    plan,
+    reproduce,
+    retarget,
+    thin,
+    verify,
+    wizard,
+)
 from buildtool.cli.cache import cache_app
 from buildtool.cli.console import may_colour, print_error
 from buildtool.cli.index import index_app
