@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from buildtool.errors import InvalidInputError
 from buildtool.verify.findings import Findings
-from buildtool.verify.model import Options
+from buildtool.verify.model import Options, Verdict
 from buildtool.wheel.about import About, about_wheel
 
 TITLE = "wheels are what they say"
@@ -25,10 +26,18 @@ def check(wheels: tuple[Path, ...], options: Options) -> Findings:
         from buildtool.wheel.signing import read_public_key
 
         key = read_public_key(Path(options.key))
-    found = [about_wheel(path, key) for path in wheels]
+    found, unlisted = [], []
+    for path in wheels:
+        try:
+            found.append(about_wheel(path, key))
+        except InvalidInputError as error:  # no RECORD: pip says so better, in the next step
+            if key is not None:
+                raise
+            unlisted.append(error.what)
     files = sum(one.wheel.files for one in found)
-    summary = f"{files} files as listed; {_signatures(found)}"
-    return Findings(verdict="passed", summary=summary, evidence=tuple(_words(one) for one in found))
+    verdict: Verdict = "not-proved" if unlisted else "passed"
+    summary = unlisted[0] if unlisted else f"{files} files as listed; {_signatures(found)}"
+    return Findings(verdict=verdict, summary=summary, evidence=(*unlisted, *(_words(one) for one in found)))
 
 
 def _signatures(found: list[About]) -> str:
