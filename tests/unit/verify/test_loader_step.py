@@ -117,6 +117,7 @@ def test_a_wheel_for_another_platform_is_still_looked_into(
     monkeypatch.setattr(loader, "proof_here_or_inside", lambda *_, **__: proof())
     report: Report = verify([wheel], Options(offline=True))
     assert [(step.name, step.verdict) for step in report.steps] == [
+        ("origin", "not-proved"),
         ("install", "not-proved"),
         ("loader", "loader-proved"),
     ]
