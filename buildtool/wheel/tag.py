@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import re
 import sys
@@ -36,6 +37,7 @@ def platform_tag(wheel: Path) -> str | None:
     from auditwheel.error import NonPlatformWheelError
     from auditwheel.wheel_abi import analyze_wheel_abi
 
+    logging.getLogger("auditwheel").setLevel(logging.ERROR)  # it warns of each of hundreds of AMD code objects
     try:
         abi = analyze_wheel_abi(None, None, wheel, PROVIDED, disable_isa_ext_check=True, allow_graft=False)
     except NonPlatformWheelError as error:
