@@ -137,7 +137,7 @@ class _Proof:
     def _load_uninstalled(self, selection: Selection) -> None:
         """Look at what a wheel for another C library holds, which cannot be installed here."""
         names = [wheel.distribution for wheel in selection.described]
-        if not any(name.endswith(f"-{loader.BACKEND}") for name in names):
+        if not any(f"-{loader.BACKEND}" in name for name in names):  # gpubuild-llama-rocm7
             return
         self._step(
             "loader",

@@ -109,9 +109,9 @@ def test_a_wheel_for_another_platform_is_still_looked_into(
     wheels: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel = wheels(
-        "gpubuild_llama_rocm-1-py3-none-manylinux_2_99_x86_64.whl",
-        "gpubuild_llama_rocm/lib/libggml-hip.so",
-        "gpubuild_llama_rocm-1.dist-info/WHEEL",
+        "gpubuild_llama_rocm7-1-py3-none-manylinux_2_99_x86_64.whl",
+        "gpubuild_llama_rocm7/lib/libggml-hip.so",
+        "gpubuild_llama_rocm7-1.dist-info/WHEEL",
     )
     monkeypatch.setattr(loader, "targets_of", lambda _path: ("gfx1032",))
     monkeypatch.setattr(loader, "proof_here_or_inside", lambda *_, **__: proof())
