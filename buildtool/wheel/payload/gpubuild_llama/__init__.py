@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -79,13 +79,19 @@ def _existing(path: Path) -> Path:
 def backends() -> list[Backend]:
     """Return the installed GPU backends, sorted by name; one that cannot work says why."""
     found = []
-    for point in metadata.entry_points(group=ENTRY_POINTS):
+    for point in _announced():
         try:
             module = point.load()
             found.append(_backend(point.name, module.DISTRIBUTION, module.RUNTIME_VERSION, module.LIBRARY))
         except Exception as error:  # noqa: BLE001 - a damaged wheel must not take the others down
             found.append(Backend(point.name, Path(), point.value, "", f"it cannot be imported: {error}"))
     return sorted(found, key=lambda backend: backend.name)
+
+
+def _announced() -> Iterable[metadata.EntryPoint]:
+    if sys.version_info >= (3, 10):
+        return metadata.entry_points(group=ENTRY_POINTS)
+    return metadata.entry_points().get(ENTRY_POINTS, ())  # Debian 11
 
 
 def _backend(name: str, distribution: str, wants: str, path: Path) -> Backend:
