@@ -25,7 +25,7 @@ from buildtool.source.model import SourceTree
 from buildtool.wheel.content import LOCK, PROVENANCE, SBOM, Content, tools_here
 from buildtool.wheel.embedded import embedded_code
 from buildtool.wheel.model import Wheel
-from buildtool.wheel.project import write_project
+from buildtool.wheel.project import PAYLOAD, write_project
 from buildtool.wheel.provenance import statement
 from buildtool.wheel.sbom import sbom
 from buildtool.wheel.sealing import Digests, seal
@@ -239,10 +239,14 @@ def _deliver(wheel: Wheel, out: Path) -> Wheel:
 
 
 def _built(tree: BuildTree) -> str:
-    """Return a digest of what was built (names, sizes, times): upstream runs some steps every time, without effect."""
+    """Return a digest of what was built, and of the Python package around it, which a newer gpubuild changes.
+
+    Names, sizes and times tell of what was built: upstream runs some steps every time, without effect.
+    """
     files = sorted(path for path in (Path(tree.path) / "bin").rglob("*") if path.is_file())
     stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(msgspec.json.encode(stats)).hexdigest()
+    package = [path.read_text("utf-8") for path in sorted(PAYLOAD.rglob("*.py"))]
+    return hashlib.sha256(msgspec.json.encode([stats, package])).hexdigest()
 
 
 def _digest(vendor: RuntimeSet) -> str:
