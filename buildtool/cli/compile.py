@@ -50,6 +50,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     profile: ask.ProfileOption = None,
     runtime: ask.RuntimeOption = None,
     inside: ask.InsideOption = None,
+    manylinux: ask.ManylinuxOption = None,
     lock: ask.LockOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the wheels go.")] = Path("dist"),
     jobs: Annotated[
@@ -82,7 +83,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     signer = _signer(sign_key)
     wish = ask.Wish(
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
-        source=source, recipe=recipe, profile=profile, runtime=runtime, **{"in": inside},
+        source=source, recipe=recipe, profile=profile, runtime=runtime, manylinux=manylinux, **{"in": inside},
     )  # fmt: skip
     plan = ask.make_plan(wish, lock)
     if print_script is not None:
@@ -91,6 +92,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         show(plan, print_script, as_json=as_json)
         return
     require_usable(plan.toolkit, plan.inside)
+    require_usable(plan.base or None)
     with Reporter(quiet=as_json) as reporter:
         reporter.note(_headline(plan))
         options = BuildOptions(jobs=jobs, build_dir=build_dir, targets=tuple(build_target or ()), use_cache=cache)

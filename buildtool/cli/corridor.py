@@ -39,7 +39,7 @@ def build_plan(plan: Plan, options: BuildOptions, reporter: Reporter, *, name_di
         GpubuildError: as the rooms on the way.
     """
     from buildtool.build import build
-    from buildtool.compat.fixed import with_local_digest, with_source, with_toolkit
+    from buildtool.compat.fixed import with_base, with_local_digest, with_source, with_toolkit
     from buildtool.compat.patches import with_patches
     from buildtool.patch import patched_source
     from buildtool.runtime import require_served
@@ -51,6 +51,8 @@ def build_plan(plan: Plan, options: BuildOptions, reporter: Reporter, *, name_di
     downloads = reporter.downloads()
     plan = with_source(plan, fix_source(plan.source, progress=downloads))
     plan = with_toolkit(plan, pinned(plan.toolkit, plan.platform, progress=downloads))
+    base = pinned(plan.base, plan.platform, progress=downloads) if plan.base else None
+    plan = with_base(plan, base) if base else plan
     source = acquire_source(plan.source, progress=downloads)
     if name_digest:
         plan = with_local_digest(plan, source.digest)
@@ -59,7 +61,7 @@ def build_plan(plan: Plan, options: BuildOptions, reporter: Reporter, *, name_di
     if plan.patches:
         words = ", ".join(f"{one.name} ({' '.join(one.targets)})" for one in plan.patches)
         reporter.note(f"Patched, on a copy: {words}")
-    toolchain = acquire_toolchain(plan.toolkit, plan.host_compiler, progress=downloads, inside=plan.inside)
+    toolchain = acquire_toolchain(plan.toolkit, plan.host_compiler, base=base, progress=downloads, inside=plan.inside)
     require_served(plan, toolchain)
     tree = build(plan, toolchain, source, options=options, progress=reporter)
     return Built(plan=plan, source=source, toolchain=toolchain, tree=tree)

@@ -78,6 +78,13 @@ InsideOption = Annotated[
         rich_help_panel=PANEL,
     ),
 ]  # fmt: skip
+ManylinuxOption = Annotated[
+    str | None,
+    typer.Option(
+        "--manylinux", metavar="2_31", help="Compile in an old system, so that the wheels run with this C library.",
+        rich_help_panel=PANEL,
+    ),
+]  # fmt: skip
 LockOption = Annotated[
     Path | None,
     typer.Option("--lock", metavar="FILE", help="Take the plan from this lock file.", rich_help_panel=PANEL),
@@ -128,6 +135,7 @@ def make_request(wish: Wish) -> Request:
         profile=cast("Profile", _known("profile", text("profile", "portable"), PROFILES)),
         runtime=cast("RuntimeMode", _known("runtime", text("runtime", "pip"), RUNTIMES)),
         inside=str(wish["in"]) if wish.get("in") else None,
+        manylinux=str(wish["manylinux"]) if wish.get("manylinux") else None,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from buildtool.compat.assemble import assemble
+from buildtool.compat.bases import on_base, row_for, with_base
 from buildtool.compat.case import BACKENDS, Case, make_case
 from buildtool.compat.kernels import require_one_name
 from buildtool.compat.model import Backend, Plan, Request
@@ -38,6 +39,10 @@ def resolve(request: Request, host: Host) -> Plan:
         MissingToolError: it could be built, if something were installed first.
         IncompatibleError: it cannot be built; says which facts rule it out, and what works.
     """
+    if request.manylinux is not None:
+        row = row_for(request.manylinux, make_case(request, host).backend, host)
+        inner = msgspec.structs.replace(request, manylinux=None)
+        return with_base(resolve(inner, on_base(host, row)), row, request.manylinux)
     case = make_case(request, host)
     found = best(case)
     if found is None:

@@ -19,6 +19,11 @@ def with_toolkit(plan: Plan, toolkit: PlanToolkit | None) -> Plan:
     return msgspec.structs.replace(plan, toolkit=toolkit)
 
 
+def with_base(plan: Plan, base: PlanToolkit) -> Plan:
+    """Return the plan for exactly the old system `base`, whose packages are pinned."""
+    return msgspec.structs.replace(plan, base=base)
+
+
 def with_local_digest(plan: Plan, digest: str) -> Plan:
     """Tell the content of a local tree in the wheels' versions, so that a backend fits only the runtime of that tree.
 

@@ -30,6 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     profile: Profile = "portable"
     runtime: RuntimeMode = "pip"
     inside: str | None = None  # "docker://image:tag"
+    manylinux: str | None = None  # "2_31": the oldest C library that the wheels must run with
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,7 +116,7 @@ class PlanToolkit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     and of a root filesystem may be open; then they are those of the day it is fetched.
     """
 
-    kind: Literal["cuda", "rocm", "vulkan"]
+    kind: Literal["cuda", "rocm", "vulkan", "host"]  # host: an old system that only brings a compiler
     version: str
     provider: PlanProvider
     pins: tuple[Pin, ...] = ()
@@ -158,6 +159,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         launcher: compiler caches to try, best first; one is used only after a trial compile proved it.
         inside: the container image that holds the compilers and the toolkit; None when they are on the machine.
         cmake_options: upstream's and CMake's own cache variables, machine-independent.
+        base: the old system in which host code is compiled; left out of the lock where there is none.
         decisions: the explanation; not part of the identity.
     """
 
@@ -176,6 +178,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     wheels: tuple[PlanWheel, ...]
     platform: str  # "linux-x86_64"
     inside: ContainerImage | None = None
+    base: PlanToolkit | msgspec.UnsetType = msgspec.UNSET
     decisions: tuple[Decision, ...] = ()
 
     def digest(self) -> str:

@@ -48,6 +48,9 @@ def compose(plan: Plan, patch: str = "") -> Script:
     Raises:
         InvalidInputError: the plan leaves open what a script must name.
     """
+    if plan.base:
+        what = "A plan that compiles in an old system cannot be written as a script yet."
+        raise InvalidInputError(what, hint="Leave --manylinux out, or let gpubuild compile build it.")
     ready = make_ready(plan)
     steps = [
         *_places(plan), *_tools(plan), *_source(plan), *_patch(plan, patch), *_recipe(plan), *ready.steps,

@@ -27,10 +27,11 @@ COMPILER_HINT = (
 )
 
 
-def acquire(
+def acquire(  # noqa: PLR0913 - everything that decides where compilers come from meets here
     toolkit: PlanToolkit | None,
     compiler: PlanCompiler,
     *,
+    base: PlanToolkit | None = None,
     progress: Progress | None = None,
     store: Store | None = None,
     mirror: Mirror | None = None,
@@ -42,6 +43,7 @@ def acquire(
     Args:
         toolkit: the plan's toolkit; None for a backend that needs only the host compiler.
         compiler: the plan's host compiler.
+        base: the old system that everything is compiled in; None for this machine.
         progress: told about downloads, unpacking and waiting.
         store: where fetched toolkits are kept (default: the user's store).
         mirror: where Debian packages come from (default: apt's configuration).
@@ -58,6 +60,8 @@ def acquire(
         from buildtool.toolchain.container.provide import toolchain_inside
 
         return toolchain_inside(toolkit, compiler, inside)
+    if base is not None:
+        return _on_base(base, toolkit, compiler, store or Store(), progress, mirror)
     if toolkit is not None and toolkit.provider == "rootfs" and toolkit.kind != "vulkan":
         return _inside(toolkit, compiler, store or Store(), progress, mirror)
     for program in (compiler.cxx, compiler.cc):
@@ -175,6 +179,59 @@ def _inside(
         ninja=ninja,
         sandbox=open_sandbox(entry.path, shown),
     )
+
+
+def _on_base(
+    base: PlanToolkit,
+    toolkit: PlanToolkit | None,
+    compiler: PlanCompiler,
+    store: Store,
+    progress: Progress | None,
+    mirror: Mirror | None,
+) -> Toolchain:
+    """Return the toolchain of an old system's compiler, with a toolkit of the store shown inside under its own path."""
+    from buildtool.toolchain.rootfs.layout import host_compiler
+    from buildtool.toolchain.rootfs.make import ensure
+    from buildtool.toolchain.sandbox import open_sandbox
+
+    require_usable(base)
+    entry = ensure(base, store=store, progress=progress, mirror=mirror)
+    options = host_compiler(entry.path, compiler)
+    cmake, ninja = cmake_path(), ninja_path()
+    shown = [str(Path(cmake).parent.parent), str(Path(ninja).parent)]
+    root = None
+    if toolkit is not None:
+        if toolkit.provider != "pypi":
+            what = f"{toolkit.kind} {toolkit.version} ({toolkit.provider}) cannot be shown inside an old system."
+            raise IncompatibleError(what, hint="Leave --manylinux out, or take a toolkit from the package registry.")
+        made = assemble(toolkit, _any_compiler(), store=store, progress=progress)
+        root = toolkit_root(made.path)
+        options |= _cuda_options(root, compiler)
+        shown.append(str(made.path))
+    return Toolchain(
+        kind=toolkit.kind if toolkit is not None else "host",
+        version=toolkit.version if toolkit is not None else "",
+        root=str(root) if root is not None else None,
+        provider=toolkit.provider if toolkit is not None else "host",
+        cmake_options=options,
+        env={},
+        cmake=cmake,
+        ninja=ninja,
+        sandbox=open_sandbox(entry.path, shown),
+    )
+
+
+def _any_compiler() -> str:
+    """Return this machine's C compiler, which makes the stub of the driver library: no code in it, only names.
+
+    Raises:
+        MissingToolError: there is none.
+    """
+    found = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
+    if found is None:
+        what = "This machine has no C compiler, which the stub of the CUDA driver is made with."
+        raise MissingToolError(what, hint=COMPILER_HINT)
+    return found
 
 
 def _toolkit(

@@ -46,7 +46,7 @@ def predicate(content: Content, clock: int) -> Json:
             "buildType": BUILD_TYPE,
             "externalParameters": {"plan": plan.digest(), "wheel": content.wheel.role, "tag": content.tag},
             "internalParameters": {"SOURCE_DATE_EPOCH": clock},
-            "resolvedDependencies": [*_source(plan), *_patches(plan), *_toolkit(plan)],
+            "resolvedDependencies": [*_source(plan), *_patches(plan), *_toolkit(plan), *_image(plan)],
         },
         "runDetails": {"builder": {"id": BUILDER, "version": dict(sorted(content.tools.items()))}},
     }
@@ -65,9 +65,15 @@ def _patches(plan: Plan) -> list[Json]:
 
 
 def _toolkit(plan: Plan) -> list[Json]:
-    toolkit = plan.toolkit
-    if toolkit is None:
-        return []
     return [
-        {"name": pin.filename, "uri": pin_purl(toolkit, pin), "digest": {"sha256": pin.sha256}} for pin in toolkit.pins
+        {"name": pin.filename, "uri": pin_purl(toolkit, pin), "digest": {"sha256": pin.sha256}}
+        for toolkit in (plan.toolkit, plan.base or None)
+        if toolkit is not None
+        for pin in toolkit.pins
     ]
+
+
+def _image(plan: Plan) -> list[Json]:
+    if plan.inside is None:
+        return []
+    return [{"name": plan.inside.name, "digest": {"sha256": plan.inside.id.removeprefix("sha256:")}}]

@@ -20,7 +20,7 @@ from buildtool.wheel.content import Content, encode, pypi_purl
 Json = dict[str, object]
 SPEC_VERSION = "1.6"
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:gpubuild:wheel")
-TOOLKIT_NAMES = {"cuda": "CUDA Toolkit", "rocm": "ROCm", "vulkan": "Vulkan SDK"}
+TOOLKIT_NAMES = {"cuda": "CUDA Toolkit", "rocm": "ROCm", "vulkan": "Vulkan SDK", "host": "GNU C Library"}
 COMPILER_NAMES = {"gcc": "GCC", "clang": "Clang", "msvc": "MSVC"}
 
 
@@ -195,8 +195,18 @@ def _builders(content: Content) -> Iterator[Json]:
         "version": compiler.version,
         "scope": "excluded",
     }
-    toolkit = content.plan.toolkit
-    if toolkit is not None:
+    image = content.plan.inside
+    if image is not None:
+        yield {
+            "type": "container",
+            "bom-ref": "image",
+            "name": image.name,
+            "scope": "excluded",
+            "hashes": _hashes(image.id.removeprefix("sha256:")),
+        }
+    for toolkit in (content.plan.toolkit, content.plan.base or None):
+        if toolkit is None:
+            continue
         yield {
             "type": "application",
             "bom-ref": f"toolkit:{toolkit.kind}",
@@ -220,6 +230,8 @@ def _builders(content: Content) -> Iterator[Json]:
 
 def pin_purl(toolkit: PlanToolkit, pin: Pin) -> str:
     """Return the package URL of one of a toolkit's packages: of a registry, or of a Debian suite."""
+    if toolkit.provider == "redist":
+        return f"pkg:generic/{quote(pin.name)}@{quote(pin.version, safe='')}?file_name={quote(pin.filename)}"
     if toolkit.rootfs is None:
         return f"{pypi_purl(pin.name, pin.version)}?file_name={quote(pin.filename)}"
     architecture = pin.filename.removesuffix(".deb").rpartition("_")[2]

@@ -30,17 +30,32 @@ def layout(tree: Path, kind: str, version: str, compiler: PlanCompiler) -> tuple
         IntegrityError: one of them is not there.
         MissingToolError: as `rocm_toolchain`.
     """
-    for program in (compiler.cxx, compiler.cc, *([NVCC] if kind == "cuda" else [])):
-        if not (tree / program.lstrip("/")).exists():
-            what = f"The root filesystem {tree} has no {program}."
-            raise IntegrityError(what, hint="Remove it with gpubuild toolchain remove, and try again.")
-    options = {"CMAKE_C_COMPILER": compiler.cc, "CMAKE_CXX_COMPILER": compiler.cxx}
+    options = host_compiler(tree, compiler)
+    if kind == "cuda":
+        _require(tree, NVCC)
     if kind == "cuda":
         options |= {"CMAKE_CUDA_COMPILER": NVCC, "CUDAToolkit_ROOT": ROOT, "CMAKE_CUDA_HOST_COMPILER": compiler.cxx}
         return options, {}
     found, env = rocm_toolchain(tree / ROOT.lstrip("/"), version)
     inside = {key: _inside(tree, value) for key, value in env.items()}
     return options | {key: _inside(tree, value) for key, value in found.items()}, inside
+
+
+def host_compiler(tree: Path, compiler: PlanCompiler) -> dict[str, str]:
+    """Return the CMake options for the host compiler inside `tree`.
+
+    Raises:
+        IntegrityError: it is not there.
+    """
+    for program in (compiler.cxx, compiler.cc):
+        _require(tree, program)
+    return {"CMAKE_C_COMPILER": compiler.cc, "CMAKE_CXX_COMPILER": compiler.cxx}
+
+
+def _require(tree: Path, program: str) -> None:
+    if not (tree / program.lstrip("/")).exists():
+        what = f"The root filesystem {tree} has no {program}."
+        raise IntegrityError(what, hint="Remove it with gpubuild toolchain remove, and try again.")
 
 
 def _inside(tree: Path, value: str) -> str:

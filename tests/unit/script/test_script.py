@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from script_samples import GOLDEN, golden_text, samples
 from tree_sitter import Language, Node, Parser
 
-from buildtool.compat.model import Plan
+from buildtool.compat.model import Plan, PlanToolkit
 from buildtool.errors import InvalidInputError, UnknownNameError
 from buildtool.script import bash, patch_text, powershell, script_text
 from buildtool.script.model import var
@@ -162,3 +162,10 @@ def test_a_root_filesystem_is_entered_for_compiling_and_left_for_installing() ->
     assert 'inside "${cmake}" -G Ninja' in text
     assert 'inside "${ninja}" -C "${build}"' in text
     assert '\n"${cmake}" --install' in text
+
+
+def test_a_plan_for_an_old_system_is_refused() -> None:
+    plan, *_ = next(iter(SAMPLES.values()))
+    base = PlanToolkit(kind="host", version="2.31", provider="rootfs")
+    with pytest.raises(InvalidInputError, match="old system"):
+        script_text(msgspec.structs.replace(plan, base=base), "bash")

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from packageurl import PackageURL
 
-from buildtool.compat.model import PlanSource
+from buildtool.compat.model import Pin, PlanRootfs, PlanSource, PlanToolkit
 from buildtool.compat.parts import plan_of_wheel
 from buildtool.errors import IntegrityError, InvalidInputError, LockFileError
+from buildtool.probe.model import ContainerImage
 from buildtool.runtime.model import Rung, RuntimeSet, VendorData, VendorLibrary
 from buildtool.wheel.about import about_wheel
 from buildtool.wheel.reading import check, describe, read_plan, read_statement
@@ -98,6 +99,33 @@ def test_vendor_libraries_that_travel_are_named_with_version_and_licence(tmp_pat
     assert (rocblas["version"], rocblas["licenses"][0]["license"]["name"]) == ("6.4.4", "see licenses/librocblas4.txt")
     assert {"name": "gpubuild:serves:gfx1032", "value": "sibling gfx1030"} in rocblas["properties"]
     assert "7 files" in found["bundled:rocblas"]["description"]
+
+
+def test_what_compiled_it_is_named_wherever_it_came_from(tmp_path: Path) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    deb = Pin(name="clang-16", version="1:16.0.6-15", filename="clang-16_1%3a16.0.6-15_amd64.deb", sha256="e" * 64)
+    rootfs = PlanRootfs(name="old", architecture="amd64", suites=("bullseye",), components=("main",), packages=())
+    base = PlanToolkit(kind="host", version="2.31", provider="rootfs", pins=(deb,), rootfs=rootfs)
+    archive = Pin(name="cuda_nvcc", version="12.9.86", filename="a/cuda_nvcc.tar.xz", sha256="f" * 64)
+    plan = msgspec.structs.replace(
+        PLAN,
+        toolkit=PlanToolkit(kind="cuda", version="12.9.86", provider="redist", pins=(archive,)),
+        base=base,
+        inside=ContainerImage(name="docker://x:1", id="sha256:" + "a" * 64),
+    )
+    path = packed(tmp_path, plan=plan)
+    bom = document(path, "gpubuild.cdx.json")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(msgspec.json.encode(bom).decode()) is None
+    found = {one["name"]: one for one in bom["components"]}  # type: ignore[union-attr]
+    assert PackageURL.from_string(found["clang-16"]["purl"]).version == "1:16.0.6-15"
+    assert PackageURL.from_string(found["cuda_nvcc"]["purl"]).type == "generic"
+    assert found["docker://x:1"]["hashes"][0]["content"] == "a" * 64
+    statement = read_statement(path)
+    assert statement is not None
+    used = {one["name"] for one in statement.predicate["buildDefinition"]["resolvedDependencies"]}
+    assert {"docker://x:1", deb.filename, archive.filename} <= used
 
 
 def test_the_provenance_is_about_every_file(tmp_path: Path) -> None:
