@@ -218,16 +218,15 @@ def _finish(hands: Hands, order: Order, wish: Wish, *, as_json: bool, purpose: P
 
 
 def _builder(place: Path) -> Build:
-    """Return what builds a backend wheel, through the same rooms as ``gpubuild compile``."""
+    """Return what builds a backend wheel, as ``gpubuild compile`` does."""
 
     def build(source: str, backend: str, target: str) -> Path:
-        from buildtool.cli.main import app
+        from buildtool.cli.compile import compile_command
         from buildtool.errors import BuildError
 
         out = place / "dist"
-        words = ["compile", "--backend", backend, "--source", source, "--runtime", "bundle", "--out", str(out)]
-        words += ["--target", target] if backend != "vulkan" else []
-        app(words, standalone_mode=False)
+        targets = [target] if backend != "vulkan" else None
+        compile_command(backend=backend, target=targets, source=source, runtime="bundle", out=out)
         found = sorted(out.glob(f"gpubuild_llama_{backend}*.whl"))
         if not found:
             what = "The build gave no backend wheel."
