@@ -119,9 +119,11 @@ def test_a_compile_error_shows_the_compilers_words_and_leaves_no_wheel(place: Pl
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_build_leaves_no_process_and_goes_on(place: Place, number: signal.Signals) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background ignores it
     running = subprocess.Popen(
         place.argv("--no-cache", "--jobs", "1"), env=place.env, stderr=subprocess.PIPE, start_new_session=True
     )
+    signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list(place.cache.glob("build/*/CMakeFiles/common.dir/slow*.o")):
         time.sleep(0.05)
