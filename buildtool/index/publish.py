@@ -6,11 +6,7 @@ wheel it names. Nothing in an index depends on when or where it was written.
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -21,7 +17,8 @@ from buildtool.index.groups import Group, groups
 from buildtool.index.model import CATALOGUE, Catalogue, IndexedWheel
 from buildtool.index.page import people_page
 from buildtool.index.simple import group_pages
-from buildtool.index.wheelfile import file_sha256
+from buildtool.store.digest import sha256_of
+from buildtool.store.placing import draft_of, write_whole
 from buildtool.store.storage import require_space, storage_errors
 
 PAGES = ("index.html", "index.json")
@@ -128,12 +125,12 @@ def _place_wheel(one: Found, out: Path) -> int:
     count = _place(out / f"{one.wheel.filename}.metadata", one.metadata)
     if one.path.resolve() == target.resolve():
         return count
-    if target.is_file() and file_sha256(target) == one.wheel.sha256:
+    if target.is_file() and sha256_of(target) == one.wheel.sha256:
         return count
     require_space(out, one.wheel.bytes, "a copy of the wheel")
-    with _draft(target) as draft:
+    with draft_of(target) as draft:
         shutil.copyfile(one.path, draft)
-        if file_sha256(draft) != one.wheel.sha256:
+        if sha256_of(draft) != one.wheel.sha256:
             what = f"{one.path} changed while it was copied."
             raise InvalidInputError(what, hint="Index again when nothing writes there.")
     return count + 1
@@ -144,24 +141,8 @@ def _place(path: Path, content: bytes) -> int:
     if path.is_file() and path.read_bytes() == content:
         return 0
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _draft(path) as draft:
-        draft.write_bytes(content)
+    write_whole(path, content)
     return 1
-
-
-@contextmanager
-def _draft(target: Path) -> Iterator[Path]:
-    """Yield a file beside `target` that takes its place when the block ends well."""
-    handle, name = tempfile.mkstemp(prefix=".gpubuild-", dir=target.parent)
-    os.close(handle)
-    draft = Path(name)
-    try:
-        yield draft
-        draft.chmod(0o644)
-        draft.replace(target)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def _sweep(out: Path, made: tuple[Group, ...], wheels: tuple[IndexedWheel, ...]) -> None:

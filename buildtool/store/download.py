@@ -20,6 +20,7 @@ import filelock
 import msgspec
 
 from buildtool.errors import GpubuildError, IntegrityError, InvalidInputError, NetworkError
+from buildtool.store.digest import sha256_of
 from buildtool.store.index import OFFLINE_HINT, Index
 from buildtool.store.paths import cache_root
 from buildtool.store.progress import Progress, Silent
@@ -93,7 +94,7 @@ class Downloads:
             with storage_errors(folder, wanted.filename):
                 folder.mkdir(parents=True, exist_ok=True)
                 path = folder / wanted.filename
-                if not path.exists() or _sha256(path) != wanted.sha256:
+                if not path.exists() or sha256_of(path) != wanted.sha256:
                     path.unlink(missing_ok=True)
                     self._fetch(wanted, path)
             yield path
@@ -156,11 +157,6 @@ class Downloads:
             else:
                 _stream(self._index, url, part)
         return part.digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class _Part:

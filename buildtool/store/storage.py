@@ -49,8 +49,14 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(existing_parent(path)).free
 
 
-def require_space(path: Path, needed: int, purpose: str) -> None:
+def require_space(path: Path, needed: int, purpose: str, *, hint: str = MOVE_HINT) -> None:
     """Refuse to begin what cannot end.
+
+    Args:
+        path: where it will be written.
+        needed: bytes it takes.
+        purpose: what is being written, for the message.
+        hint: what to do when it does not fit.
 
     Raises:
         StorageError: fewer than `needed` bytes are free at `path`.
@@ -59,17 +65,18 @@ def require_space(path: Path, needed: int, purpose: str) -> None:
     if free < needed:
         what = f"There is not enough space for {purpose}."
         why = f"It needs {readable_size(needed)}; {readable_size(free)} are free on {file_system(path)}."
-        raise StorageError(what, why=why, hint=MOVE_HINT)
+        raise StorageError(what, why=why, hint=hint)
 
 
 @contextmanager
-def storage_errors(path: Path, purpose: str, *, needed: int | None = None) -> Iterator[None]:
+def storage_errors(path: Path, purpose: str, *, needed: int | None = None, hint: str = MOVE_HINT) -> Iterator[None]:
     """Turn the operating system's refusals while writing under `path` into `StorageError`.
 
     Args:
         path: the place that is written to.
         purpose: what is being written, for the message.
         needed: bytes the whole work needs, when known.
+        hint: another place to name.
 
     Raises:
         StorageError: the disk is full, or the place cannot be written.
@@ -81,10 +88,10 @@ def storage_errors(path: Path, purpose: str, *, needed: int | None = None) -> It
             what = f"The disk is full while writing {purpose}."
             size = f"It needs {readable_size(needed)}; " if needed else ""
             why = f"{size}{readable_size(free_bytes(path))} are free on {file_system(path)}."
-            raise StorageError(what, why=why, hint=f"Free some space. {MOVE_HINT}") from error
+            raise StorageError(what, why=why, hint=f"Free some space. {hint}") from error
         if error.errno in REFUSED or isinstance(error, NotADirectoryError):
             what = f"{error.filename or path} cannot be written ({purpose})."
-            raise StorageError(what, why=error.strerror or str(error), hint=MOVE_HINT) from error
+            raise StorageError(what, why=error.strerror or str(error), hint=hint) from error
         raise
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from buildtool.errors import IntegrityError, InvalidInputError
+from buildtool.store.digest import sha256_of
 from buildtool.verify.model import Wheel
 
 #: Every llama.cpp build has at least one of these.
@@ -86,9 +86,7 @@ def describe(path: Path) -> Wheel:
     if not zipfile.is_zipfile(path):
         what = f"{path.name} is damaged: it is no zip archive."
         raise IntegrityError(what, hint="Build it again, or copy it again.")
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Wheel(filename=path.name, distribution=name, version=str(version), sha256=digest)
+    return Wheel(filename=path.name, distribution=name, version=str(version), sha256=sha256_of(path))
 
 
 def program(directory: Path, name: str) -> Path | None:

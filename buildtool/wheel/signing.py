@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -18,6 +16,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from buildtool.errors import IntegrityError, InvalidInputError, MissingToolError, StorageError
+from buildtool.store.digest import sha256_of
+from buildtool.store.placing import write_whole
 from buildtool.wheel.content import encode
 from buildtool.wheel.provenance import about
 from buildtool.wheel.reading import decode_statement, read_statement
@@ -104,7 +104,7 @@ def sign(wheel: Path, key: PrivateKey) -> Path:
     if inside is None:
         what = f"{wheel.name} carries no provenance that could be signed."
         raise InvalidInputError(what, hint="Only wheels that gpubuild packs carry one; make it again.")
-    payload = encode(about({wheel.name: _sha256(wheel)}, inside.predicate))
+    payload = encode(about({wheel.name: sha256_of(wheel)}, inside.predicate))
     envelope = _Envelope(
         payload_type=PAYLOAD_TYPE,
         payload=base64.b64encode(payload).decode("ascii"),
@@ -112,11 +112,7 @@ def sign(wheel: Path, key: PrivateKey) -> Path:
     )
     target = envelope_path(wheel)
     try:
-        handle, name = tempfile.mkstemp(prefix=".gpubuild-", dir=wheel.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(envelope) + b"\n")
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
+        write_whole(target, msgspec.json.encode(envelope) + b"\n")
     except OSError as error:
         what = f"The signature {target} could not be written."
         raise StorageError(what, why=error.strerror or str(error)) from error
@@ -199,7 +195,7 @@ def _holds(key: PublicKey, payload: bytes, signature: str, payload_type: str) ->
 
 def _check_subject(wheel: Path, payload: bytes) -> None:
     statement = decode_statement(payload, envelope_path(wheel).name)
-    if statement.subjects.get(wheel.name) != _sha256(wheel):
+    if statement.subjects.get(wheel.name) != sha256_of(wheel):
         what = f"The signature beside {wheel.name} is not about this file."
         why = "The statement in it names another sha256 or another wheel."
         raise IntegrityError(what, why=why, hint="Do not install it; fetch the wheel and its signature again.")
@@ -262,8 +258,3 @@ def _fit(key: object, path: Path, *, private: bool) -> object:
         return key
     what = f"{path} is a key of a kind that is not used here: {type(key).__name__}."
     raise InvalidInputError(what, hint=f"Make one: {MAKE_KEY}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

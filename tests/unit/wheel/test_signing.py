@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from buildtool.errors import IntegrityError, InvalidInputError
+from buildtool.errors import IntegrityError, InvalidInputError, StorageError
 from buildtool.wheel.about import about_wheel
 from buildtool.wheel.signing import (
     check_signature,
@@ -113,3 +115,17 @@ def test_what_is_no_key_is_refused_in_words(wheel: Path, tmp_path: Path) -> None
     unfit, _ = keys(tmp_path, "rsa", rsa.generate_private_key(65537, 2048))
     with pytest.raises(InvalidInputError, match="kind that is not used"):
         read_private_key(unfit)
+
+
+def test_a_signature_that_cannot_be_written_leaves_nothing(
+    wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    private, _ = keys(tmp_path, "own", ed25519.Ed25519PrivateKey.generate())
+    before = sorted(wheel.parent.iterdir())
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="could not be written"):
+        sign(wheel, read_private_key(private))
+    assert sorted(wheel.parent.iterdir()) == before
