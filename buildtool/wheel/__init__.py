@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -18,11 +19,14 @@ from buildtool.build.model import BuildTree
 from buildtool.compat.lock import lock_bytes
 from buildtool.compat.model import Plan, PlanWheel
 from buildtool.compat.parts import plan_of_wheel
-from buildtool.errors import BuildError, InvalidInputError, ProcessError, StorageError
+from buildtool.errors import BuildError, InvalidInputError, ProcessError
 from buildtool.process import run
 from buildtool.runtime import RuntimeSet
 from buildtool.source.model import SourceTree
+from buildtool.store.digest import sha256_of
+from buildtool.store.storage import storage_errors
 from buildtool.wheel.content import LOCK, PROVENANCE, SBOM, Content, tools_here
+from buildtool.wheel.delivery import deliver, intact, require_folder
 from buildtool.wheel.embedded import embedded_code
 from buildtool.wheel.model import Wheel
 from buildtool.wheel.project import PAYLOAD, write_project
@@ -33,13 +37,17 @@ from buildtool.wheel.tag import platform_tag
 
 __all__ = ["Wheel", "pack", "require_writable"]
 
+# The draft is only read again: `seal` compresses everything. scikit-build-core has no setting for that, so its program
+# is given a zlib whose default is no compression.
 _BUILD_WHEEL = (
-    "import json, sys; from scikit_build_core.build import build_wheel; "
-    "print(build_wheel(sys.argv[1], json.loads(sys.argv[2])))"
+    "import json, sys, zlib; zlib.Z_DEFAULT_COMPRESSION = zlib.Z_NO_COMPRESSION; "
+    "from scikit_build_core.build import build_wheel; print(build_wheel(sys.argv[1], json.loads(sys.argv[2])))"
 )
+FULL = ("No space left on device", "Disk quota exceeded", "File too large")  # as programs say it in the C locale
 RECORD = "gpubuild-wheels.json"
 LAYOUT = 2  # part of every record: a change in how wheels are packed makes them anew
 CLOCK = "SOURCE_DATE_EPOCH"
+TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 FIRST_SECOND, LAST_SECOND = 315532800, 4354819198  # 1980 to 2107: what a zip archive can hold
 
 
@@ -64,7 +72,7 @@ def _packed_before(plan: Plan, tree: BuildTree, vendor: RuntimeSet, wanted: tupl
     known = (record.layout, record.clock, record.plan, record.built, record.vendor)
     same = known == (LAYOUT, clock(), plan.digest(), _built(tree), _digest(vendor))
     same = same and [wheel.role for wheel in record.wheels] == [wheel.role for wheel in wanted]
-    return record.wheels if same and all(_intact(wheel) for wheel in record.wheels) else ()
+    return record.wheels if same and all(intact(wheel) for wheel in record.wheels) else ()
 
 
 def pack(
@@ -90,15 +98,17 @@ def pack(
 
     Raises:
         BuildError: packing failed, or a binary needs a library that would not travel.
-        StorageError: `out` cannot be written.
+        StorageError: the disk is full, or `out` cannot be written; nothing half-written is left.
     """
     from filelock import FileLock
 
-    with FileLock(Path(tree.path) / "wheels.lock"):  # a second run of the same plan finds the first one's wheels
+    place = Path(tree.path)
+    # A second run of the same plan finds the first one's wheels.
+    with storage_errors(place, "the wheels"), FileLock(place / "wheels.lock"):
         wanted = tuple(wheel for wheel in plan.wheels if role is None or wheel.role == role)
         wheels = _packed_before(plan, tree, vendor, wanted)
         wheels = wheels or _pack_all((plan, tree, vendor), wanted, source, on_step)
-        return tuple(_deliver(wheel, out) for wheel in wheels)
+        return deliver(wheels, out)
 
 
 def _pack_all(
@@ -111,44 +121,53 @@ def _pack_all(
     kept = Path(tree.path) / "wheels"
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
-    wheels = []
-    with Path(tree.log).open("a", encoding="utf-8") as log:
-        for wheel in wanted:
-            if on_step is not None:
-                on_step(f"packing {wheel.distribution}")
-            wheels.append(_pack_one((plan, wheel, tree, vendor), source, kept, log))
-    record = _Record(
-        layout=LAYOUT,
-        clock=clock(),
-        plan=plan.digest(),
-        built=_built(tree),
-        vendor=_digest(vendor),
-        wheels=tuple(wheels),
-    )
-    (kept / RECORD).write_bytes(msgspec.json.encode(record))
-    return tuple(wheels)
+    try:
+        with Path(tree.log).open("a", encoding="utf-8") as log:
+            wheels = tuple(_pack_one((plan, wheel, tree, vendor), source, kept, (log, on_step)) for wheel in wanted)
+        record = _Record(
+            layout=LAYOUT,
+            clock=clock(),
+            plan=plan.digest(),
+            built=_built(tree),
+            vendor=_digest(vendor),
+            wheels=wheels,
+        )
+        (kept / RECORD).write_bytes(msgspec.json.encode(record))
+    except BaseException:  # a full disk, Ctrl-C: half of the wheels are of no use
+        shutil.rmtree(kept, ignore_errors=True)
+        raise
+    return wheels
 
 
 def _pack_one(
-    content: tuple[Plan, PlanWheel, BuildTree, RuntimeSet], source: SourceTree, kept: Path, log: IO[str]
+    content: tuple[Plan, PlanWheel, BuildTree, RuntimeSet],
+    source: SourceTree,
+    kept: Path,
+    told: tuple[IO[str], Callable[[str], None] | None],
 ) -> Wheel:
     wheel = content[1]
+    log, on_step = told
+    if on_step is not None:
+        on_step(f"packing {wheel.distribution}")
     with tempfile.TemporaryDirectory(dir=kept, prefix=f"{wheel.role}-") as name:
-        project = Path(name) / "project"
-        project.mkdir()
+        project, draft, sealed, scratch = (Path(name) / part for part in ("project", "draft", "sealed", "scratch"))
+        for folder in (project, draft, sealed, scratch):
+            folder.mkdir()
         write_project(project, *content)
-        env = hermetic_environment(source, {CLOCK: str(clock())})
-        draft = _build_wheel(project, Path(name) / "draft", {"wheel.reproducible": "true"}, env, log)
-        tag = platform_tag(draft)
-        shown = tag or draft.stem.rsplit("-", maxsplit=1)[-1]
-        final, _ = seal(draft, kept, tag, lambda info_dir, files: _description(content, (shown, info_dir), files))
+        # A large wheel needs its room here, not in the system's folder for temporary files.
+        env = hermetic_environment(source, {CLOCK: str(clock())} | dict.fromkeys(TEMPORARY, str(scratch)))
+        made = _build_wheel(project, draft, {"wheel.reproducible": "true"}, env, log)
+        tag = platform_tag(made, scratch)
+        shown = tag or made.stem.rsplit("-", maxsplit=1)[-1]
+        whole, _ = seal(made, sealed, tag, lambda info_dir, files: _description(content, (shown, info_dir), files))
+        final = whole.replace(kept / whole.name)
     return Wheel(
         role=wheel.role,
         path=str(final),
         distribution=wheel.distribution,
         version=wheel.version,
         tag=shown,
-        sha256=_sha256(final),
+        sha256=sha256_of(final),
         bytes=final.stat().st_size,
     )
 
@@ -191,10 +210,11 @@ def clock() -> int:
 
 def _build_wheel(project: Path, out: Path, settings: dict[str, str], env: dict[str, str], log: IO[str]) -> Path:
     argv = [sys.executable, "-c", _BUILD_WHEEL, str(out), msgspec.json.encode(settings).decode()]
-    out.mkdir()
     try:
         run(argv, cwd=project, env=env, log=log)
     except ProcessError as error:
+        if any(words in line for line in error.details for words in FULL):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out)) from error
         what = "Packing the wheel failed."
         raise BuildError(what, why=f"Full log: {log.name}", details=error.details) from error
     return next(out.glob("*.whl"))
@@ -208,34 +228,7 @@ def require_writable(out: Path) -> None:
         InvalidInputError: SOURCE_DATE_EPOCH is no time that a wheel can carry.
     """
     clock()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out, prefix=".gpubuild-"):
-            pass
-    except OSError as error:
-        what = f"The wheels could not be written to {out}."
-        raise StorageError(what, why=str(error), hint="Choose another directory with --out.") from error
-
-
-def _deliver(wheel: Wheel, out: Path) -> Wheel:
-    """Copy a wheel into `out` under its own name, whole or not at all."""
-    target = out / Path(wheel.path).name
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not (target.is_file() and target.stat().st_size == wheel.bytes and _sha256(target) == wheel.sha256):
-            with tempfile.NamedTemporaryFile(dir=out, prefix=".gpubuild-", delete=False) as handle:
-                draft = Path(handle.name)
-            try:
-                shutil.copyfile(wheel.path, draft)
-                draft.chmod(0o644)
-                draft.replace(target)
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        what = f"The wheel could not be written to {out}."
-        raise StorageError(what, why=str(error), hint="Choose another directory with --out.") from error
-    return msgspec.structs.replace(wheel, path=str(target.absolute()))
+    require_folder(out)
 
 
 def _built(tree: BuildTree) -> str:
@@ -251,13 +244,3 @@ def _built(tree: BuildTree) -> str:
 
 def _digest(vendor: RuntimeSet) -> str:
     return hashlib.sha256(msgspec.json.encode(vendor)).hexdigest()
-
-
-def _intact(wheel: Wheel) -> bool:
-    path = Path(wheel.path)
-    return path.is_file() and path.stat().st_size == wheel.bytes and _sha256(path) == wheel.sha256
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

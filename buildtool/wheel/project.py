@@ -18,7 +18,6 @@ from buildtool.runtime import MODULES, RuntimeSet, VendorData, VendorLibrary
 from buildtool.wheel.embedded import embedded_code
 
 PAYLOAD = Path(__file__).with_name("payload")
-RUNTIME_DISTRIBUTION = "gpubuild-llama"
 COMMANDS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize", "test-backend-ops")
 
 _CMAKE = """\

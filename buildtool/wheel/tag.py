@@ -6,6 +6,7 @@ import logging
 import platform
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -23,11 +24,15 @@ PROVIDED = frozenset(
 )  # fmt: skip
 
 
-def platform_tag(wheel: Path) -> str | None:
+def platform_tag(wheel: Path, scratch: Path) -> str | None:
     """Return the lowest manylinux tag that holds for `wheel`, or None where auditwheel has no policy (not Linux).
 
     CPU modules use wide instructions on purpose: ggml loads one only after it asked the processor, so auditwheel's
     instruction-set check does not apply.
+
+    Args:
+        wheel: is unpacked for it.
+        scratch: where to.
 
     Raises:
         BuildError: a binary needs a library that neither the wheel, its requirements nor manylinux provide.
@@ -38,11 +43,14 @@ def platform_tag(wheel: Path) -> str | None:
     from auditwheel.wheel_abi import analyze_wheel_abi
 
     logging.getLogger("auditwheel").setLevel(logging.ERROR)  # it warns of each of hundreds of AMD code objects
+    before, tempfile.tempdir = tempfile.tempdir, str(scratch)  # auditwheel takes no folder to unpack in
     try:
         abi = analyze_wheel_abi(None, None, wheel, PROVIDED, disable_isa_ext_check=True, allow_graft=False)
     except NonPlatformWheelError as error:
         what = f"{wheel.name} contains no binary."
         raise BuildError(what, why=str(error)) from error
+    finally:
+        tempfile.tempdir = before
     if abi.overall_policy == abi.policies.linux:
         # By PEP 600 a tag names the C library that is needed, also one too new for auditwheel's lists.
         needed = newest_glibc(abi.versioned_symbols)

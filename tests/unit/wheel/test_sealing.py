@@ -69,3 +69,15 @@ def test_the_clock_is_the_one_that_was_set(monkeypatch: pytest.MonkeyPatch) -> N
     assert packing.clock() == 315532800
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     assert packing.clock() == 1700000000
+
+
+def test_the_bytes_do_not_depend_on_how_the_draft_is_compressed(tmp_path: Path) -> None:
+    made = []
+    for name, level in (("deflated", 6), ("stored", 0)):
+        path = tmp_path / name / draft(tmp_path / "d", BACKEND).name
+        path.parent.mkdir()
+        with zipfile.ZipFile(tmp_path / "d" / path.name) as old, zipfile.ZipFile(path, "w") as new:
+            for info in old.infolist():
+                new.writestr(info, old.read(info), zipfile.ZIP_DEFLATED, level)
+        made.append(seal(path, path.parent / "..", None, lambda _i, _f: {})[0].read_bytes())
+    assert made[0] == made[1]
