@@ -20,6 +20,8 @@ from buildtool.compat.tables import cuda_toolkits, rocm_releases
 from buildtool.compat.versions import Release
 from buildtool.errors import IntegrityError, InvalidInputError
 from buildtool.index.model import IndexedWheel, Role
+from buildtool.store.digest import sha256_of
+from buildtool.wheel.reading import damage_told
 
 RUNTIME = "gpubuild-llama"
 CHUNK = 1 << 20
@@ -36,30 +38,23 @@ def read_wheel(path: Path) -> tuple[IndexedWheel, bytes]:
         IntegrityError: it was changed after it was packed, or is damaged.
     """
     name, version, platforms = _parse_name(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            folder = _dist_info(archive, path)
-            metadata = _text(archive, f"{folder}/METADATA", path)
-            _check_record(archive, folder, path)
-            message = Parser().parsestr(metadata.decode("utf-8", "replace"))
-            _check_identity(path, message, name, version)
-            family, targets = _family_and_targets(archive, name, path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        what = f"{path.name} is damaged."
-        raise IntegrityError(what, why=str(error), hint="Build or fetch it again.") from error
-    except OSError as error:
-        what = f"{path} cannot be read."
-        raise InvalidInputError(what, why=error.strerror or str(error)) from error
-    role: Role = "runtime" if name == RUNTIME else "backend" if family else "other"
+    with damage_told(path), zipfile.ZipFile(path) as archive:
+        folder = _dist_info(archive, path)
+        metadata = _text(archive, f"{folder}/METADATA", path)
+        _check_record(archive, folder, path)
+        message = Parser().parsestr(metadata.decode("utf-8", "replace"))
+        _check_identity(path, message, name, version)
+        targets = _targets(archive, name, path)
+    role, family = kind_of(name)
     wheel = IndexedWheel(
         filename=path.name,
-        sha256=file_sha256(path),
+        sha256=sha256_of(path),
         bytes=path.stat().st_size,
         metadata_sha256=hashlib.sha256(metadata).hexdigest(),
         distribution=name,
         version=str(version),
         role=role,
-        family="cpu" if role == "runtime" else family,
+        family=family,
         targets=targets,
         toolkit=_toolkit(version) if role == "backend" else "",
         requires=tuple(message.get_all("Requires-Dist") or ()),
@@ -67,12 +62,6 @@ def read_wheel(path: Path) -> tuple[IndexedWheel, bytes]:
         platforms=platforms,
     )
     return wheel, metadata
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 (hex) of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _parse_name(path: Path) -> tuple[str, Version, tuple[str, ...]]:
@@ -142,11 +131,18 @@ def _member_hash(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
     return "sha256=" + base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
 
 
-def _family_and_targets(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return a backend's family and the targets that its module states; ("", ()) for anything else."""
-    found = _BACKEND.match(name)
-    if found is None:
-        return "", ()
+def kind_of(distribution: str) -> tuple[Role, str]:
+    """Return what a distribution is, by its name, and its family."""
+    if distribution == RUNTIME:
+        return "runtime", "cpu"
+    found = _BACKEND.match(distribution)
+    return ("backend", found["family"]) if found is not None else ("other", "")
+
+
+def _targets(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[str, ...]:
+    """Return the targets that a backend's module states; () for anything else."""
+    if kind_of(name)[0] != "backend":
+        return ()
     module = f"{name.replace('-', '_')}/__init__.py"
     try:
         tree = ast.parse(_text(archive, module, path))
@@ -157,11 +153,10 @@ def _family_and_targets(archive: zipfile.ZipFile, name: str, path: Path) -> tupl
             for target in node.targets
             if isinstance(target, ast.Name) and target.id == "TARGETS"
         }
-        targets = msgspec.convert(values.get("TARGETS", ()), tuple[str, ...])
-    except (SyntaxError, ValueError, msgspec.ValidationError) as error:
+        return msgspec.convert(values.get("TARGETS", ()), tuple[str, ...])
+    except (SyntaxError, ValueError, RecursionError, MemoryError, msgspec.ValidationError) as error:
         what = f"{path.name} does not tell its targets."
         raise InvalidInputError(what, why=f"{module}: {error}") from error
-    return found["family"], targets
 
 
 def _toolkit(version: Version) -> str:

@@ -5,20 +5,23 @@ A small diffoscope: files of the archives in their order, then the offset, the E
 
 from __future__ import annotations
 
-import hashlib
-import io
 import zipfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from buildtool.wheel.reading import opened
+from buildtool.codeobj import elf
+from buildtool.codeobj.view import DamagedError, StreamView, View
+from buildtool.store.digest import sha256_of
+from buildtool.wheel.reading import damage_told, opened
 
 CHUNK_BYTES = 1 << 20
 SHOWN_BYTES = 16
 SHOWN_CHARACTERS = 160
+LARGEST_TEXT = 16 << 20  # bytes; a larger one is shown as bytes are
 TEXT_ENDINGS = (".py", ".txt", ".md", ".json", ".lock", "/METADATA", "/WHEEL", "/RECORD", "/LICENSE")
 
 
@@ -69,7 +72,7 @@ def compare(first: Path, second: Path) -> Comparison:
         IntegrityError: one of them is damaged.
     """
     with opened(first) as (one, _), opened(second) as (two, _):
-        sha256 = (_sha256(first), _sha256(second))
+        sha256 = (sha256_of(first), sha256_of(second))
         if sha256[0] == sha256[1]:
             return Comparison(same=True, sha256=sha256)
         names = list(dict.fromkeys([*one.namelist(), *two.namelist()]))
@@ -95,17 +98,22 @@ def _difference(one: zipfile.ZipFile, two: zipfile.ZipFile, name: str) -> Differ
     if offset is None:
         modes = tuple(f"{info.external_attr >> 16:o}" for info in (a, b))
         return Difference(file=name, kind="mode", first=modes[0], second=modes[1], sizes=sizes)
-    contents = one.read(name), two.read(name)
-    if name.endswith(TEXT_ENDINGS):
-        line, texts = _lines(*contents)
+    if name.endswith(TEXT_ENDINGS) and max(sizes) <= LARGEST_TEXT:
+        line, texts = _lines(one.read(name), two.read(name))
         return Difference(
             file=name, kind="content", offset=offset, line=line, first=texts[0], second=texts[1], sizes=sizes
         )
-    shown = [data[offset : offset + SHOWN_BYTES].hex(" ") for data in contents]
-    section = section_at(contents[0], offset)
+    with ExitStack() as stack:
+        shown = [_view(stack, *each).peek(offset, SHOWN_BYTES).hex(" ") for each in ((one, a), (two, b))]
+        section = section_at(_view(stack, one, a), offset)
     return Difference(
         file=name, kind="content", offset=offset, section=section, first=shown[0], second=shown[1], sizes=sizes
     )
+
+
+def _view(stack: ExitStack, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> View:
+    """Return a file of a wheel, read where it is looked at; never all of it at once."""
+    return StreamView(lambda: stack.enter_context(archive.open(info)), info.file_size)
 
 
 def _lines(one: bytes, two: bytes) -> tuple[int, tuple[str, str]]:
@@ -116,21 +124,15 @@ def _lines(one: bytes, two: bytes) -> tuple[int, tuple[str, str]]:
     return number + 1, (padded[0][number][:SHOWN_CHARACTERS], padded[1][number][:SHOWN_CHARACTERS])
 
 
-def section_at(binary: bytes, offset: int) -> str:
+def section_at(binary: View, offset: int) -> str:
     """Return the name of the ELF section that holds a file offset; "" outside of any, or when it is no ELF file."""
-    if not binary.startswith(b"\x7fELF"):
+    if binary.peek(0, len(elf.MAGIC)) != elf.MAGIC:
         return ""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     try:
-        for section in ELFFile(io.BytesIO(binary)).iter_sections():
-            begin, size = section["sh_offset"], section["sh_size"]
-            if section["sh_type"] not in {"SHT_NOBITS", "SHT_NULL"} and begin <= offset < begin + size:
-                return str(section.name)
-    except (ELFError, ValueError, KeyError):
+        rows = [row for row in elf.sections(binary) if row.type not in {elf.SHT_NULL, elf.SHT_NOBITS}]
+    except DamagedError:
         return ""
-    return ""
+    return next((row.name for row in rows if row.offset <= offset < row.offset + row.size), "")
 
 
 def _first_offset(one: zipfile.ZipFile, two: zipfile.ZipFile, name: str) -> int | None:
@@ -147,12 +149,24 @@ def _first_offset(one: zipfile.ZipFile, two: zipfile.ZipFile, name: str) -> int 
 
 
 def _chunks(one: zipfile.ZipFile, two: zipfile.ZipFile, name: str) -> Iterator[tuple[bytes, bytes]]:
-    with one.open(name) as first, two.open(name) as second:
+    with ExitStack() as stack:
+        streams = []
+        for archive in (one, two):
+            with _blaming(archive):
+                streams.append((archive, stack.enter_context(archive.open(name))))
         while True:
-            pair = first.read(CHUNK_BYTES), second.read(CHUNK_BYTES)
-            if not pair[0] and not pair[1]:
+            pieces = []
+            for archive, stream in streams:
+                with _blaming(archive):
+                    pieces.append(stream.read(CHUNK_BYTES))
+            if not any(pieces):
                 return
-            yield pair
+            yield pieces[0], pieces[1]
+
+
+def _blaming(archive: zipfile.ZipFile) -> AbstractContextManager[None]:
+    """Say of this wheel, and not of the other, that it is damaged."""
+    return damage_told(Path(str(archive.filename)))
 
 
 def _info(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo | None:
@@ -160,8 +174,3 @@ def _info(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo | None:
         return archive.getinfo(name)
     except KeyError:
         return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

