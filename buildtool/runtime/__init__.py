@@ -38,6 +38,8 @@ def collect(plan: Plan, toolchain: Toolchain, tree: BuildTree, *, progress: Prog
     """
     if plan.runtime != "bundle" or not _has_libraries(plan, toolchain):
         return RuntimeSet(mode=plan.runtime)
+    from filelock import FileLock
+
     from buildtool.codeobj.tree import appearing
     from buildtool.runtime.origin import origin_of
     from buildtool.runtime.stage import Stage
@@ -47,18 +49,20 @@ def collect(plan: Plan, toolchain: Toolchain, tree: BuildTree, *, progress: Prog
     module, origin = own / MODULES[plan.backend], origin_of(toolchain)
     shelf = Path(tree.path) / "runtime"
     out = shelf / _key(plan, toolchain, module)
-    known = _made_before(out)
-    if known is not None:
-        return known
-    closed = closure(module, own, origin.folders)
-    if not closed.libraries:
-        return RuntimeSet(mode=plan.runtime, left_out=closed.left_out)
-    delete_tree(shelf)  # of other targets, or of a run that was killed
-    shelf.mkdir(parents=True)
-    shown.note(f"Collecting {len(closed.libraries)} vendor libraries.")
-    with storage_errors(out, "the vendor libraries"), appearing(out) as place:
-        made = _moved(Stage(place, closed, origin, shown).make(plan.targets), place, out)
-        (place / RECORD).write_bytes(msgspec.json.encode(made))
+    # A second run of the same plan finds the first one's bundle, instead of deleting it under its hands.
+    with storage_errors(out, "the vendor libraries"), FileLock(shelf.with_name("runtime.lock")):
+        known = _made_before(out)
+        if known is not None:
+            return known
+        closed = closure(module, own, origin.folders)
+        if not closed.libraries:
+            return RuntimeSet(mode=plan.runtime, left_out=closed.left_out)
+        delete_tree(shelf)  # of other targets, or of a run that was killed
+        shelf.mkdir(parents=True)
+        shown.note(f"Collecting {len(closed.libraries)} vendor libraries.")
+        with appearing(out) as place:
+            made = _moved(Stage(place, closed, origin, shown).make(plan.targets), place, out)
+            (place / RECORD).write_bytes(msgspec.json.encode(made))
     return made
 
 

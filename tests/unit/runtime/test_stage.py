@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -210,3 +214,25 @@ def test_device_code_is_compressed_where_the_loader_reads_that(tree: Tree, build
     assert len(held) == sum(image.kind == "hsaco" for file in before.values() for image in file.images)
     assert made.bytes < plain.bytes
     assert any("compressed" in note for note in made.notes)
+
+
+def test_two_runs_of_one_plan_share_the_bundle(tree: Tree, build: BuildTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second comes while the first is at work: it waits, and deletes nothing under its hands."""
+    inside, go_on = threading.Event(), threading.Event()
+    make, made = staging.Stage.make, []
+
+    def slow(self: staging.Stage, targets: Sequence[str]) -> RuntimeSet:
+        made.append(targets)
+        inside.set()
+        go_on.wait(5)
+        return make(self, targets)
+
+    monkeypatch.setattr(staging.Stage, "make", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(collect, plan("gfx900"), toolchain(tree), build)
+        assert inside.wait(20)
+        second = pool.submit(collect, plan("gfx900"), toolchain(tree), build)
+        time.sleep(0.3)
+        go_on.set()
+        assert first.result(60) == second.result(60)
+    assert len(made) == 1
