@@ -15,15 +15,19 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, Self, cast
 
 from buildtool.codeobj.codec import refuse_bomb, zstd_module
 from buildtool.codeobj.view import BytesView, DamagedError, MappedView, StreamView, SubView, View, read
+from buildtool.errors import StorageError
+from buildtool.store.storage import storage_errors
 
 AR_MAGIC = b"!<arch>\n"
 AR_HEADER = 60
 MAX_MEMBERS = 1 << 20
 IN_MEMORY = 32 << 20
+TEMPORARY = "Name another place for temporary files with TMPDIR."
 MAX_TAR_HEADER = 1 << 20  # of names and attributes that do not fit into a member's own header
 ZIP_LOCAL = struct.Struct("<4s22xHH")  # magic, length of the name, length of the extra field
 ENCRYPTED = 1
@@ -150,7 +154,7 @@ def _tar(view: View, codec: str) -> Members:
             for entry in itertools.islice(archive, MAX_MEMBERS):
                 if entry.isreg() and entry.size:
                     yield entry.name.removeprefix("./"), _tar_member(view, archive, entry, packed=bool(codec))
-    except DamagedError:
+    except (DamagedError, StorageError):
         raise
     except Exception as error:  # tarfile's own, and those of every codec below it
         what = "The tar archive is damaged."
@@ -215,10 +219,8 @@ def _tar_member(view: View, archive: tarfile.TarFile, entry: tarfile.TarInfo, *,
         return BytesView(b"")
     if entry.size <= IN_MEMORY:
         return BytesView(source.read(entry.size))
-    head = source.read(4)
-    spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the mapping made of it
-    with spool:
-        spool.write(head)
+    room = Path(tempfile.gettempdir())
+    with storage_errors(room, f"{entry.name}, unpacked", hint=TEMPORARY), tempfile.TemporaryFile(dir=room) as spool:
         while chunk := source.read(1 << 20):
             spool.write(chunk)
         spool.flush()

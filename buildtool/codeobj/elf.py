@@ -17,6 +17,11 @@ EM_CUDA = 190
 EM_AMDGPU = 224
 MAX_SECTIONS = 1 << 20
 MAX_NAMES = 64 << 20
+MAX_SECTION_NAME = 256  # longer ones are cut: tables may name the tail of one huge string again and again
+MAX_SYMBOL_NAME = 1 << 20
+MAX_OVERLAP = 16  # how often, on average, the symbols of a real file use each byte of their names
+SMALL_NAMES = 16 << 20
+SHT_NULL = 0
 SHT_NOBITS = 8
 SHT_SYMTAB = 2
 SHT_NOTE = 7
@@ -111,7 +116,10 @@ def sections(view: View, header: Header | None = None) -> list[Section]:
     names = b""
     if names_index < count and rows[names_index][1] != SHT_NOBITS:
         names = view.peek(rows[names_index][4], min(rows[names_index][5], MAX_NAMES))
-    return [Section(text_at(names, row[0]), row[1], row[3], row[4], row[5], row[6], row[9]) for row in rows]
+    return [
+        Section(text_at(names, row[0], MAX_SECTION_NAME), row[1], row[3], row[4], row[5], row[6], row[9])
+        for row in rows
+    ]
 
 
 class Segment(NamedTuple):
@@ -154,7 +162,7 @@ def symbols(view: View, table: list[Section]) -> Iterator[Symbol]:
     """Walk the symbols of a 64-bit little-endian file: ``.symtab`` if it has one, else ``.dynsym``.
 
     Raises:
-        DamagedError: the table does not lie in the file.
+        DamagedError: the table does not lie in the file, or its names are far longer than their table.
     """
     kinds = [section.type for section in table]
     wanted = SHT_SYMTAB if SHT_SYMTAB in kinds else SHT_DYNSYM
@@ -164,8 +172,14 @@ def symbols(view: View, table: list[Section]) -> Iterator[Symbol]:
         strings = table[section.link]
         names = read(view, strings.offset, strings.size)
         rows = read(view, section.offset, section.size // SYMBOL.size * SYMBOL.size)
-        for name, info, other, *_ in SYMBOL.iter_unpack(rows):
-            yield Symbol(text_at(names, name), info & 0xF, other)
+        room = max(SMALL_NAMES, MAX_OVERLAP * len(names))
+        for offset, info, other, *_ in SYMBOL.iter_unpack(rows):
+            name = text_at(names, offset, MAX_SYMBOL_NAME)
+            room -= len(name)
+            if room < 0:
+                what = f"The names of the symbols are far longer than the {len(names)} bytes they stand in."
+                raise DamagedError(what)
+            yield Symbol(name, info & 0xF, other)
 
 
 def extent(view: View, start: int, header: Header) -> int:
@@ -185,7 +199,7 @@ def extent(view: View, start: int, header: Header) -> int:
     return end
 
 
-def text_at(table: bytes, offset: int) -> str:
-    """Return the zero-terminated string at `offset` of a string table, "" outside it."""
-    end = table.find(b"\0", offset) if offset < len(table) else -1
-    return table[offset:end].decode("utf-8", "replace") if end >= 0 else ""
+def text_at(table: bytes, offset: int, limit: int) -> str:
+    """Return the zero-terminated string at `offset` of a string table, cut at `limit` bytes; "" outside the table."""
+    end = table.find(b"\0", offset, offset + limit)
+    return table[offset : end if end >= 0 else offset + limit].decode("utf-8", "replace")

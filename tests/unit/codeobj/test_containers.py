@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
+import io
 import lzma
 import re
+import struct
+import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 from codeobj_archives import ar, archives, tar, zipped
-from codeobj_samples import FIXTURES, HOST_ID, bundle, ccob, code_object, hip_id, library
+from codeobj_samples import FIXTURES, HOST_ID, bundle, ccob, code_object, elf64, hip_id, library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildtool.codeobj import codec, inspect, retarget, targets_of
+from buildtool.codeobj import codec, containers, inspect, retarget, targets_of
 from buildtool.codeobj.reader import _Collector
 from buildtool.codeobj.view import BytesView, DamagedError
-from buildtool.errors import InvalidInputError
+from buildtool.errors import InvalidInputError, StorageError
 
 FAT = (FIXTURES / "targets.fatbin").read_bytes()
 EXPECTED = targets_of(FIXTURES / "targets.fatbin")
@@ -211,3 +216,55 @@ def test_no_input_is_a_crash(seed: bytes, edits: list[tuple[int, bytes]], cut: i
     for file in collector.files:
         for image in file.images:
             assert image.bytes >= 0
+
+
+def test_a_full_disk_is_not_a_damaged_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, _data: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "big.tar.gz"
+    path.write_bytes(tar({"a.so": LIBRARY}, "w:gz"))
+    monkeypatch.setattr(containers, "IN_MEMORY", 16)
+    monkeypatch.setattr(containers.tempfile, "TemporaryFile", lambda **_where: Full())
+    with pytest.raises(StorageError, match="The disk is full") as told:
+        inspect(path)
+    assert "TMPDIR" in told.value.hint
+
+
+@pytest.mark.parametrize("kernels", [False, True])
+def test_names_that_share_one_huge_string_take_no_memory(tmp_path: Path, *, kernels: bool) -> None:
+    """Thirty thousand sections, or symbols, each called by another tail of four megabytes."""
+    path = tmp_path / "x.so"
+    path.write_bytes(overlapping_symbols() if kernels else overlapping_sections())
+    tracemalloc.start()
+    began = time.process_time()
+    try:
+        with contextlib.suppress(InvalidInputError):
+            inspect(path, kernels=kernels)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 300 << 20
+    assert time.process_time() - began < 20
+
+
+def overlapping_sections(count: int = 30_000, length: int = 4 << 20) -> bytes:
+    names = b"\0" + b"a" * length + b"\0"
+    rows = [struct.pack("<IIQQQQIIQQ", 1 + number, 1, 0, 0, 64, 0, 0, 0, 1, 0) for number in range(count)]
+    rows.append(struct.pack("<IIQQQQIIQQ", 0, 3, 0, 0, 64, len(names), 0, 0, 1, 0))
+    head = struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, 64 + len(names), 0, 64, 56, 0, 64, len(rows), len(rows) - 1)
+    return elf64(62)[:16] + head + names + b"".join(rows)
+
+
+def overlapping_symbols(count: int = 30_000, length: int = 4 << 20) -> bytes:
+    names = b"\0" + b"a" * length + b".kd\0"
+    symbols = b"".join(struct.pack("<IBBHQQ", 1 + number, 0, 0, 0, 0, 0) for number in range(count))
+    rows = [
+        struct.pack("<IIQQQQIIQQ", 0, 0, 0, 0, 0, 0, 0, 0, 1, 0),
+        struct.pack("<IIQQQQIIQQ", 0, 2, 0, 0, 64, len(symbols), 2, 0, 8, 24),
+        struct.pack("<IIQQQQIIQQ", 0, 3, 0, 0, 64 + len(symbols), len(names), 0, 0, 1, 0),
+    ]
+    at = 64 + len(symbols) + len(names)
+    head = struct.pack("<HHIQQQIHHHHHH", 3, 224, 1, 0, 0, at, 0x36, 64, 56, 0, 64, len(rows), 0)
+    return elf64(224, osabi=64, abiversion=3)[:16] + head + symbols + names + b"".join(rows)
