@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 import msgspec
 
+from buildtool.codeobj.output import MAX_SIZE
+from buildtool.codeobj.tree import leads_out
 from buildtool.codeobj.view import DamagedError
 from buildtool.errors import IntegrityError, InvalidInputError, StorageError
+from buildtool.store.digest import sha256_of
 
 SCHEMA = 1
-CHUNK = 4 << 20
 NAME = "gpubuild-retarget.json"  # in the root of a tree; a single file's lies beside it
+Place = Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)]  # in a file
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,7 +24,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Both are of one length, but for a compressed bundle at the end of a bare file.
     """
 
-    offset: int
+    offset: Place
     before: bytes
     after: bytes
     what: str
@@ -42,8 +45,8 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     path: str
     was: str
-    bytes: int
-    was_bytes: int
+    bytes: Place
+    was_bytes: Place
     sha256: str
     was_sha256: str
     changes: tuple[Change, ...] = ()
@@ -68,12 +71,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     files: tuple[FileChange, ...]
     renamed: tuple[Rename, ...] = ()
     dropped: tuple[str, ...] = ()
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def save(manifest: Manifest, path: Path) -> None:
@@ -104,6 +101,11 @@ def load(path: Path) -> Manifest:
         if name and not inside(name):
             what = f"{path} names {name!r}, which does not lie inside its tree."
             raise InvalidInputError(what)
+    for row in found.renamed:
+        for name, text in ((row.path, row.text), (row.was, row.was_text)):
+            if leads_out(name, text):
+                what = f"{path} has a link {name!r} out of its tree, to {text!r}."
+                raise InvalidInputError(what)
     return found
 
 
@@ -139,7 +141,7 @@ def undo(path: Path, row: FileChange) -> None:
     check(path, row)
     back = tuple(msgspec.structs.replace(one, before=one.after, after=one.before) for one in row.changes)
     apply(path, back, row.was_bytes)
-    if digest(path) != row.was_sha256:
+    if sha256_of(path) != row.was_sha256:
         what = f"{row.path or path.name} does not become what it was."
         raise IntegrityError(what, why="The manifest is damaged, or of another file.")
 
@@ -153,7 +155,7 @@ def check(path: Path, row: FileChange) -> None:
     if not path.is_file() or path.is_symlink():
         what = f"{path} is not there."
         raise IntegrityError(what, why="The manifest lists it.")
-    if digest(path) != row.sha256:
+    if sha256_of(path) != row.sha256:
         what = f"{path} is not the file that the manifest describes."
         raise IntegrityError(what, why=f"Its SHA-256 is not {row.sha256}.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from buildtool.codeobj.stage import Staged, stage
 from buildtool.codeobj.view import DamagedError, open_view
 from buildtool.compat.siblings import require_identical
 from buildtool.errors import IncompatibleError, IntegrityError
+from buildtool.store.digest import sha256_of
 from buildtool.store.progress import Progress, Silent
 from buildtool.store.storage import storage_errors
 
@@ -75,7 +77,10 @@ def retarget(
     if single:
         tree.check_out(source, place_of_manifest)
     _refuse_both(entries, pair)
-    with storage_errors(out, f"the code for {pair.new}"), tree.appearing(out) as place:
+    with ExitStack() as stack:
+        stack.enter_context(storage_errors(out, f"the code for {pair.new}", hint=tree.ANOTHER_PLACE))
+        place = stack.enter_context(tree.appearing(out))
+        record = stack.enter_context(tree.appearing(place_of_manifest)) if single else place / manifest.NAME
         job = _Job(source, place, pair, progress)
         staged = stage(source, entries, place, Keep((pair.old,)) if thinned else None, progress, job.name)
         job.run(staged)
@@ -89,13 +94,10 @@ def retarget(
         )
         if not job.images and not any(row.changes for row in job.files):
             raise _nothing(source, pair, staged.targets)
+        manifest.save(found, record)
         if not single:
-            manifest.save(found, place / manifest.NAME)
             tree.copy_folder_modes(source, place, staged.folders)
         size = sum(output.on_disk(path) for path, _ in staged.files)
-    if single:
-        with storage_errors(out, "the manifest"), tree.appearing(place_of_manifest) as place:
-            manifest.save(found, place)
     before = sum(entry.size for entry in entries)
     return Outcome(found, place_of_manifest, job.images, before, size, (*staged.notes, *job.notes))
 
@@ -146,13 +148,13 @@ class _Job:
         name = self.name(was)
         if not found.changes and name == was:
             return
-        before = after = manifest.digest(path)
+        before = after = sha256_of(path)
         if found.changes:
             mode = path.stat()
             tree.writable(path)
             manifest.apply(path, found.changes, found.size)
             self._check(path, was, found)
-            after = manifest.digest(path)
+            after = sha256_of(path)
             _restore_mode(path, mode.st_mode)
         shutil.copystat(self._source / was if was else self._source, path)
         self.images += found.images
@@ -211,7 +213,7 @@ def restore(source: Path, record: Path, out: Path, *, progress: Progress | None 
         return texts.get(name, now)
 
     _same_kind(source, found)
-    with storage_errors(out, "the restored files"), tree.appearing(out) as place:
+    with storage_errors(out, "the restored files", hint=tree.ANOTHER_PLACE), tree.appearing(out) as place:
         staged = stage(source, entries, place, None, progress, lambda name: back.get(name, name), text)
         made = {was: path for path, was in staged.files}
         for row in found.files:

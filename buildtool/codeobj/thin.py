@@ -43,7 +43,7 @@ def thin(source: Path, targets: Iterable[str], out: Path, *, progress: Progress 
     keep = Keep.of(targets)
     tree.check_out(source, out)
     entries = tree.survey(source)
-    with storage_errors(out, "the thinned files"), tree.appearing(out) as place:
+    with storage_errors(out, "the thinned files", hint=tree.ANOTHER_PLACE), tree.appearing(out) as place:
         staged = stage(source, entries, place, keep, progress or Silent(), lambda name: name)
         if not staged.kept:
             what = f"{source} holds no code for {' or '.join(keep.targets)}."

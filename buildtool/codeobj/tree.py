@@ -17,6 +17,7 @@ from buildtool.store.storage import delete_tree
 
 MAX_ENTRIES = 1 << 20
 MAX_DEPTH = 64
+ANOTHER_PLACE = "Name another place with --out."
 
 
 class Entry(NamedTuple):
@@ -81,10 +82,15 @@ def reached(link: Entry) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(link.name), link.text))
 
 
+def leads_out(name: str, text: str) -> bool:
+    """Tell whether a link called `name` leads out of the tree that it lies in."""
+    end = reached(Entry(name, "link", text=text))
+    return posixpath.isabs(text) or end == ".." or end.startswith("../")
+
+
 def _link_text(path: Path, name: str) -> str:
     text = path.readlink().as_posix()
-    end = reached(Entry(name, "link", text=text))
-    if posixpath.isabs(text) or end == ".." or end.startswith("../"):
+    if leads_out(name, text):
         what = f"{path} is a link out of its tree, to {text}."
         hint = "Take it away, or put what it points to in its place; then try again."
         raise InvalidInputError(what, why="The result is to stand by itself.", hint=hint)
@@ -101,10 +107,10 @@ def check_out(source: Path, out: Path) -> None:
     real, place = source.resolve(), out.resolve()
     if real == place:
         what = f"{out} is the source itself."
-        raise InvalidInputError(what, why="The source is never changed.", hint="Name another place with --out.")
+        raise InvalidInputError(what, why="The source is never changed.", hint=ANOTHER_PLACE)
     if (source.is_dir() and place.is_relative_to(real)) or real.is_relative_to(place):
         what = f"{out} and {source} lie one inside the other."
-        raise InvalidInputError(what, why="The source is never changed.", hint="Name another place with --out.")
+        raise InvalidInputError(what, why="The source is never changed.", hint=ANOTHER_PLACE)
     if out.exists() or out.is_symlink():
         what = f"{out} exists already."
         raise InvalidInputError(what, hint="Name another place with --out, or take it away first.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -13,10 +14,10 @@ from codeobj_samples import bundle, ccob, code_object, elf64, hip_id, kpack, lib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildtool.codeobj import inspect, repack, restore, retarget, thin, verify
+from buildtool.codeobj import inspect, manifest, repack, restore, retarget, thin, verify
 from buildtool.codeobj.bundle import ccob_header
 from buildtool.codeobj.view import BytesView, DamagedError
-from buildtool.errors import IncompatibleError, IntegrityError, InvalidInputError
+from buildtool.errors import IncompatibleError, IntegrityError, InvalidInputError, StorageError
 
 OLD, NEW = "gfx1030", "gfx1032"
 ROW = {"type": "AMDGPU", "value": {"type": "Processor", "value": OLD}}
@@ -331,3 +332,51 @@ def test_a_manifest_that_is_none_or_leads_out_is_refused(tmp_path: Path, edit: o
     with pytest.raises(InvalidInputError):
         restore(tmp_path / "out", record, tmp_path / "undone")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "record.json", "src"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda row: row | {"changes": [row["changes"][0] | {"offset": -1}]},
+        lambda row: row | {"was_bytes": -5},
+        lambda row: row | {"was_bytes": 1 << 62},
+    ],
+)
+def test_a_manifest_with_places_that_no_file_has_is_refused(tmp_path: Path, edit: object) -> None:
+    (tmp_path / "x.co").write_bytes(gfx_object(OLD))
+    turned(tmp_path / "x.co", tmp_path / "out.co")
+    record = tmp_path / "out.co.retarget.json"
+    found = json.loads(record.read_text())
+    found["files"][0] = edit(found["files"][0])  # type: ignore[operator]
+    record.write_text(json.dumps(found))
+    with pytest.raises(InvalidInputError):
+        restore(tmp_path / "out.co", record, tmp_path / "u")
+    assert not (tmp_path / "u").exists()
+
+
+@pytest.mark.parametrize("text", ["/etc/passwd", "../../x", ".."])
+def test_a_manifest_whose_links_lead_out_is_refused(tmp_path: Path, text: str) -> None:
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / f"x-{OLD}.co").write_bytes(gfx_object(OLD))
+    (source / "link").symlink_to(f"x-{OLD}.co")
+    retarget(source, OLD, NEW, tmp_path / "out", thinned=False)
+    record = tmp_path / "out" / "gpubuild-retarget.json"
+    found = json.loads(record.read_text())
+    assert found["renamed"] == [{"path": "link", "was": "link", "text": f"x-{NEW}.co", "was_text": f"x-{OLD}.co"}]
+    found["renamed"][0]["was_text"] = text
+    record.write_text(json.dumps(found))
+    with pytest.raises(InvalidInputError, match="out of its tree"):
+        restore(tmp_path / "out", record, tmp_path / "undone")
+
+
+def test_without_its_manifest_there_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_words: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "x.co").write_bytes(gfx_object(OLD))
+    monkeypatch.setattr(manifest, "save", full)
+    with pytest.raises(StorageError, match="The disk is full") as told:
+        turned(tmp_path / "x.co", tmp_path / "out.co")
+    assert "--out" in told.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["x.co"]
