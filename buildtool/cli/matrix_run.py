@@ -36,7 +36,7 @@ def run_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     partial: options.Partial = False,
     folder: Annotated[
         Path, typer.Option("--dir", metavar="DIR", help="Wheels of each job, logs, state, and the index.")
-    ] = Path("gpubuild-matrix"),
+    ] = Path("gpubuild-matrix-run"),
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Parallel compile jobs.")] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -41,6 +41,10 @@ def load_listed(path: Path) -> Listed:
     if found.schema != 1:
         what = f"{path} is of schema {found.schema}; this gpubuild reads 1."
         raise InvalidInputError(what, hint="Update gpubuild, or write the matrix again.")
+    lost = [job.name for job in found.jobs if job.name not in found.wheels]
+    if lost:
+        what = f"{path} does not say which wheels {lost[0]} makes."
+        raise InvalidInputError(what, hint="It was changed by hand; write the matrix again.")
     return found
 
 

@@ -10,22 +10,25 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from buildtool import process
-from buildtool.errors import BuildError, GpubuildError, StorageError
+from buildtool.errors import BuildError, GpubuildError, InvalidInputError, StorageError
 from buildtool.index import Built, build_index
-from buildtool.index.wheelfile import file_sha256
-from buildtool.matrix.check import check
+from buildtool.matrix.check import check, load_listed
 from buildtool.matrix.ci import LOCKS, RUNTIME_FILES, Ci
 from buildtool.matrix.model import Job, Matrix
-from buildtool.matrix.write import listed, place, write_locks
+from buildtool.matrix.write import MATRIX_FILE, listed, place, write_locks
+from buildtool.store.digest import sha256_of
 from buildtool.store.storage import delete_tree, storage_errors
 
 STATE = "state.json"
+OURS = frozenset({"jobs", "locks", "logs", "index", STATE})
+HINT = "Name another place with --dir."
 COMPILE = (sys.executable, "-c", "from buildtool.cli.main import main; main()", "compile")
 _COUNTS = re.compile(r"^(?:sccache|ccache): (\d+) hits, (\d+) misses")
 
@@ -100,12 +103,14 @@ def run(
 
     Raises:
         BuildError: jobs failed; the others are done.
+        InvalidInputError: the folder holds something else than an earlier run.
         StorageError: the folder cannot be written, or another run works in it.
         VerificationError: the wheels are not what the jobs promised.
     """
     from filelock import FileLock, Timeout
 
-    with storage_errors(folder, "the matrix"):
+    _require_ours(folder)
+    with storage_errors(folder, "the matrix", hint=HINT):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         try:
@@ -117,6 +122,20 @@ def run(
             return _Run(matrix, folder, progress, jobs, compile_argv).all()
         finally:
             lock.release()
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse a folder of somebody else's: jobs and locks that the matrix does not have are deleted in it."""
+    hint = "Name a folder of its own with --dir."
+    if (folder / MATRIX_FILE).is_file():
+        if load_listed(folder / MATRIX_FILE).include:
+            what = f"{folder} holds the locks of a CI provider's jobs."
+            raise InvalidInputError(what, why="Running here would replace them.", hint=hint)
+        return
+    theirs = sorted(path.name for path in folder.iterdir() if path.name in OURS) if folder.is_dir() else []
+    if theirs:
+        what = f"{folder} holds {theirs[0]} already, and no earlier run of a matrix."
+        raise InvalidInputError(what, hint=hint)
 
 
 class _Run:
@@ -161,13 +180,19 @@ class _Run:
         return self.folder / "logs" / f"{job.name}.log"
 
     def _done(self, job: Job) -> Cost | None:
-        """Return what is known of a job that is done: for this plan, with its wheels as they were."""
+        """Return what is known of a job that is done: for this plan, with its wheels as they were.
+
+        Which job hands over the runtime depends on the others: one that did and does not now is not done, nor is one
+        that did not and has to now.
+        """
         cost = self.state.done.get(job.name)
         if cost is None or cost.digest != job.digest:
             return None
+        if any(fnmatchcase(made.filename, RUNTIME_FILES) for made in cost.wheels) != job.runtime:
+            return None
         there = self.folder / "jobs" / job.name
         intact = all(
-            (there / made.filename).is_file() and file_sha256(there / made.filename) == made.sha256
+            (there / made.filename).is_file() and sha256_of(there / made.filename) == made.sha256
             for made in cost.wheels
         )
         return cost if intact and cost.wheels else None
@@ -228,7 +253,7 @@ class _Run:
 
 
 def _made(path: Path) -> Made:
-    return Made(filename=path.name, sha256=file_sha256(path), bytes=path.stat().st_size)
+    return Made(filename=path.name, sha256=sha256_of(path), bytes=path.stat().st_size)
 
 
 def _load_state(path: Path) -> State:

@@ -11,7 +11,7 @@ from buildtool.errors import InvalidInputError
 from buildtool.probe.model import Host
 
 LARGEST = 8 << 20
-_LINE = re.compile(r"^(?P<name>.+?)(?:\s*[,;\t]\s*(?P<share>\d+(?:\.\d+)?)\s*%?)?$")
+_SHARE = re.compile(r"\d{1,12}(?:\.\d{1,12})?")
 
 
 def split_cards(text: str) -> tuple[tuple[str, float], ...]:
@@ -45,10 +45,19 @@ def read_survey(path: Path) -> tuple[tuple[str, float], ...]:
 def _lines(text: str) -> tuple[tuple[str, float], ...]:
     found: dict[str, float] = {}
     for line in text.splitlines():
-        match = _LINE.match(line.partition("#")[0].strip())
-        if match is not None:
-            found[match["name"].strip()] = found.get(match["name"].strip(), 0.0) + float(match["share"] or 1.0)
+        name, share = _parted(line.partition("#")[0].strip())
+        if name:
+            found[name] = found.get(name, 0.0) + share
     return tuple(found.items())
+
+
+def _parted(line: str) -> tuple[str, float]:
+    """Part a card from its share, which stands behind the last comma, semicolon or tab."""
+    at = max(line.rfind(mark) for mark in ",;\t")
+    share = line[at + 1 :].strip().removesuffix("%").rstrip()
+    if at < 0 or not _SHARE.fullmatch(share):
+        return line, 1.0
+    return line[:at].strip(), float(share)
 
 
 def _machines(text: str, path: Path) -> tuple[tuple[str, float], ...]:
@@ -61,7 +70,7 @@ def _machines(text: str, path: Path) -> tuple[tuple[str, float], ...]:
                 hosts = [msgspec.json.decode(text, type=Host)]
             except msgspec.DecodeError:
                 hosts = [msgspec.json.decode(line, type=Host) for line in text.splitlines() if line.strip()]
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         what = f"The survey {path} holds no machines as gpubuild detect --json writes them."
         raise InvalidInputError(what, why=str(error)) from error
     found: dict[str, float] = {}

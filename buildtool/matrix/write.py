@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +12,7 @@ from buildtool.errors import InvalidInputError
 from buildtool.matrix import github, gitlab
 from buildtool.matrix.ci import LOCKS, Ci, can_be_written, container_options, lock_path, platform
 from buildtool.matrix.model import Job, Matrix
+from buildtool.store.placing import write_whole
 from buildtool.store.storage import storage_errors
 
 Provider = Literal["github", "gitlab"]
@@ -95,17 +94,17 @@ def write(matrix: Matrix, provider: Provider, ci: Ci, out: Path) -> tuple[Path, 
 
 
 def write_locks(matrix: Matrix, out: Path, ci: Ci) -> tuple[Path, ...]:
-    """Write the locks and ``matrix.json``, delete locks of jobs that are gone, and return the files."""
+    """Write ``matrix.json`` and the locks, delete locks of jobs that are gone, and return the files."""
+    folder = out / ci.folder
+    content = msgspec.json.format(msgspec.json.encode(listed(matrix)), indent=1) + b"\n"
+    place(folder / MATRIX_FILE, content)  # first: it tells whose folder this is
     written = []
     for job, plan in zip(matrix.jobs, matrix.plans, strict=True):
         save_lock(plan, out / lock_path(ci, job))
         written.append(out / lock_path(ci, job))
-    folder = out / ci.folder
     for old in sorted((folder / LOCKS).glob("*.lock")):
         if old not in written:
             old.unlink()
-    content = msgspec.json.format(msgspec.json.encode(listed(matrix)), indent=1) + b"\n"
-    place(folder / MATRIX_FILE, content)
     return (*written, folder / MATRIX_FILE)
 
 
@@ -117,15 +116,4 @@ def place(path: Path, content: bytes) -> None:
     """
     with storage_errors(path.parent, path.name):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        draft = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.chmod(0o644)
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        write_whole(path, content)

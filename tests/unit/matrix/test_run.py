@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from buildtool.errors import BuildError, GpubuildError, StorageError, VerificationError
+from buildtool.errors import BuildError, GpubuildError, InvalidInputError, StorageError, VerificationError
 from buildtool.matrix import Job, Matrix, Wish, here, sites, solve
+from buildtool.matrix.ci import Ci
 from buildtool.matrix.run import Cost, run
+from buildtool.matrix.write import write
 
 FAKE = """
 import json, pathlib, sys, time
@@ -161,3 +163,39 @@ def test_jobs_of_an_earlier_matrix_are_not_published(tmp_path: Path, fake: tuple
     assert [wheel.family for wheel in ran.index.catalogue.wheels] == ["cpu"]
     assert len(list((tmp_path / "m" / "index").glob("*.whl"))) == 1
     assert not (tmp_path / "m" / "index" / "vulkan").exists()
+
+
+def vulkan_alone() -> Matrix:
+    return solve(Wish(cards=(("vulkan", 1.0),), systems=("here",)), (here(sites(("debian-12-x86_64",))[0].host),))
+
+
+def test_the_runtime_is_handed_over_by_another_job_when_the_matrix_changes(
+    tmp_path: Path, fake: tuple[str, ...], matrix: Matrix
+) -> None:
+    """Which job hands it over is in no plan: one that is done for its plan may lack it, or have it unasked."""
+    run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    alone = run(vulkan_alone(), tmp_path / "m", Quiet(), compile_argv=fake)
+    assert {wheel.family for wheel in alone.index.catalogue.wheels} == {"cpu", "vulkan"}
+    both = run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    assert [len(cost.wheels) for cost in both.costs] == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["jobs", "locks", "index", "state.json"])
+def test_a_folder_of_somebody_elses_is_left_alone(
+    tmp_path: Path, fake: tuple[str, ...], matrix: Matrix, name: str
+) -> None:
+    theirs = tmp_path / "m" / name / "important.lock"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    with pytest.raises(InvalidInputError, match="no earlier run"):
+        run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    assert theirs.read_text() == "mine"
+
+
+def test_the_locks_of_a_ci_provider_are_not_replaced(tmp_path: Path, fake: tuple[str, ...], matrix: Matrix) -> None:
+    for_ci = solve(Wish(cards=(("vulkan", 1.0),)), sites(("linux-x86_64",)))
+    written = write(for_ci, "gitlab", Ci(), tmp_path)
+    before = [path.read_bytes() for path in written]
+    with pytest.raises(InvalidInputError, match="CI provider"):
+        run(matrix, tmp_path / Ci().folder, Quiet(), compile_argv=fake)
+    assert [path.read_bytes() for path in written] == before

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,18 @@ def test_the_command_prints_a_table_a_document_and_errors(tmp_path: Path) -> Non
     ]  # fmt: skip
     done = gpubuild("matrix", "--cover", "Voodoo 2", "--json", cwd=tmp_path)
     assert (done.returncode, json.loads(done.stdout)["error"]["kind"]) == (3, "unknown-name")
+
+
+def test_a_long_line_of_separators_is_read_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "cards.txt"
+    path.write_text("RTX 3060" + "\t" * 20_000 + "x, 2%\nRTX, 3060\n")
+    began = time.process_time()
+    assert [share for _, share in read_survey(path)] == [2.0, 3060.0]
+    assert time.process_time() - began < 1.0
+
+
+def test_machines_that_are_nested_without_end_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.json"
+    path.write_text('{"os": ' + "[" * 100_000)
+    with pytest.raises(InvalidInputError, match="no machines"):
+        read_survey(path)

@@ -120,3 +120,10 @@ def test_a_list_of_jobs_that_is_none_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidInputError):
             load_listed(tmp_path / "matrix.json")
     assert zipfile.is_zipfile(tmp_path / "matrix.json") is False
+
+
+def test_a_list_of_jobs_that_lacks_a_jobs_wheels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "matrix.json"
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(listed(matrix()), wheels={})))
+    with pytest.raises(InvalidInputError, match="does not say which wheels"):
+        load_listed(path)
