@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
-from packaging.utils import parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
 from buildtool.errors import IntegrityError, InvalidInputError
 from buildtool.index.model import CATALOGUE, Catalogue, IndexedWheel
-from buildtool.index.wheelfile import read_wheel
+from buildtool.index.wheelfile import kind_of, read_wheel
 
 LARGEST_CATALOGUE = 64 << 20
 
@@ -39,10 +40,28 @@ def load_catalogue(data: bytes, where: str) -> Catalogue:
         what = f"The catalogue {where} is of schema {catalogue.schema}."
         raise InvalidInputError(what, hint="Update gpubuild, or write the index again with this one.")
     for wheel in catalogue.wheels:
-        if Path(wheel.filename).name != wheel.filename or not wheel.filename.endswith(".whl"):
+        why = _wrong(wheel)
+        if why:
             what = f"The catalogue {where} names a file {wheel.filename!r}."
-            raise InvalidInputError(what, why="A wheel of an index lies directly in it.")
+            raise InvalidInputError(what, why=why)
     return catalogue
+
+
+def _wrong(wheel: IndexedWheel) -> str:
+    """Say what is wrong with a row of a stranger's catalogue; "" when nothing is."""
+    if Path(wheel.filename).name != wheel.filename:
+        return "A wheel of an index lies directly in it."
+    try:
+        name, version, *_ = parse_wheel_filename(wheel.filename)
+        same = (str(name), version) == (wheel.distribution, Version(wheel.version))
+    except (InvalidWheelFilename, InvalidVersion) as error:
+        return str(error)
+    if not same:
+        return f"It says that this is {wheel.distribution} {wheel.version}."
+    role, family = kind_of(wheel.distribution)
+    return (
+        "" if (role, family) == (wheel.role, wheel.family) else f"It says that this is a {wheel.family} {wheel.role}."
+    )
 
 
 def catalogue_of(folder: Path) -> Catalogue:

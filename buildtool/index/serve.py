@@ -6,6 +6,7 @@ import html
 import http.server
 import re
 import shutil
+import sys
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -48,6 +49,12 @@ class IndexServer(http.server.ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             what = f"{bind}:{port} cannot be served on."
             raise StorageError(what, why=str(error), hint="Choose another with --bind and --port.") from error
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the inherited names
+        """Pass over a visitor who went away in the middle; say any other trouble in one line."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, (ConnectionError, TimeoutError)):
+            sys.stderr.write(f"warning: a request could not be answered: {type(error).__name__}: {error}\n")
 
     @property
     def url(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from buildtool.compat.versions import suggest
 from buildtool.errors import IncompatibleError, UnknownNameError
@@ -93,7 +93,11 @@ def _runtime_for(
     wanted = next((found["version"] for one in wheel.requires if (found := _RUNTIME.match(one))), None)
     if wanted is None:
         return None, "it does not say which runtime it belongs to"
-    same = [one for one in catalogue.wheels if one.role == "runtime" and Version(one.version) == Version(wanted)]
+    try:
+        version = Version(wanted)
+    except InvalidVersion:
+        return None, f"it requires a runtime {wanted!r}, which is no version"
+    same = [one for one in catalogue.wheels if one.role == "runtime" and Version(one.version) == version]
     problems = [(one, misfit(one, host, target.version)) for one in same]
     sound = [one for one, problem in problems if not problem]
     if sound:

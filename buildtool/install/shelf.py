@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Self
 from urllib.parse import quote, urlsplit
 
 from buildtool.errors import IntegrityError, InvalidInputError, NetworkError
-from buildtool.index.collect import LARGEST_CATALOGUE, load_catalogue
+from buildtool.index.collect import LARGEST_CATALOGUE, catalogue_of, load_catalogue
 from buildtool.index.model import CATALOGUE, Catalogue, IndexedWheel
+from buildtool.store.digest import sha256_of
 from buildtool.store.download import Downloads, Wanted
 from buildtool.store.index import Index
 from buildtool.store.progress import Progress
@@ -68,7 +68,7 @@ class Shelf:
             except FileNotFoundError as error:
                 what = f"The index has no file {wheel.filename}, though its catalogue names it."
                 raise IntegrityError(what, hint=f"Index again: gpubuild index build {self.where}") from error
-        found = _sha256(target)  # of the copy that will be installed, which nobody else can change
+        found = sha256_of(target)  # of the copy that will be installed, which nobody else can change
         if found != wheel.sha256:
             target.unlink()
             what = f"{wheel.filename} is not the file that the index names."
@@ -95,9 +95,7 @@ def open_shelf(where: str) -> Shelf:
     if not path.is_file():
         what = f"There is no index in {folder}."
         raise InvalidInputError(what, hint=f"Write it first: gpubuild index build {folder}")
-    with path.open("rb") as stream:
-        data = stream.read(LARGEST_CATALOGUE)
-    return Shelf(str(folder.absolute()), load_catalogue(data, str(path)), None)
+    return Shelf(str(folder.absolute()), catalogue_of(folder), None)
 
 
 def _over_http(url: str) -> Shelf:
@@ -106,17 +104,26 @@ def _over_http(url: str) -> Shelf:
     index = Index()
     place = f"{url}/{CATALOGUE}"
     try:
-        answer = index.session.get(place, headers={"Accept": "application/json"})
-        answer.raise_for_status()
-        data = answer.content
+        data = _received(index, place)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         index.__exit__(None, None, None)
         what = f"The index {url} could not be read."
         hint = "Check the address: it is that of the page, without index.html."
         raise NetworkError(what, why=f"{type(error).__name__}: {error}", hint=hint) from error
-    return Shelf(url, load_catalogue(data[:LARGEST_CATALOGUE], place), index)
+    try:
+        return Shelf(url, load_catalogue(data, place), index)
+    except InvalidInputError:
+        index.__exit__(None, None, None)
+        raise
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _received(index: Index, place: str) -> bytes:
+    """Return a catalogue from a server; of one that does not end, as much as a catalogue may have."""
+    received = bytearray()
+    with index.session.get_stream(place, headers={"Accept": "application/json"}) as answer:
+        answer.raise_for_status()
+        for piece in answer.iter_bytes(1 << 16):
+            received += piece
+            if len(received) > LARGEST_CATALOGUE:
+                break
+    return bytes(received[:LARGEST_CATALOGUE])

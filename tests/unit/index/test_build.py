@@ -227,3 +227,41 @@ def test_a_catalogue_names_no_file_outside_the_index(tmp_path: Path) -> None:
     text = (tmp_path / "gpubuild-index.json").read_bytes().replace(b'"filename": "', b'"filename": "../')
     with pytest.raises(InvalidInputError, match="names a file"):
         load_catalogue(text, "there")
+
+
+@pytest.mark.parametrize("harm", ["stream", "encrypted", "record"])
+def test_a_damaged_wheel_is_called_that(tmp_path: Path, harm: str) -> None:
+    """What zipfile lets through of its codecs, of encryption, and of a list whose field is too long."""
+    plain = runtime(tmp_path / "a", content="words " * 500)
+    wheel = tmp_path / plain.name
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            too_long = harm == "record" and info.filename.endswith("RECORD")
+            new.writestr(info.filename, b"x" * 200_000 if too_long else old.read(info))
+    data = bytearray(wheel.read_bytes())
+    with zipfile.ZipFile(wheel) as archive:
+        first = archive.infolist()[0]
+    start = first.header_offset + 30 + len(first.filename)
+    if harm == "stream":
+        data[start : start + first.compress_size] = b"\xff" * first.compress_size
+    if harm == "encrypted":
+        data[6] |= 1
+        data[data.find(b"PK\1\2") + 8] |= 1
+    wheel.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"is damaged|was changed"):
+        read_wheel(wheel)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": "new"}, {"version": "9"}, {"distribution": "other"}, {"role": "backend", "family": "abacus9"},
+     {"family": "cuda13"}, {"filename": "x.whl"}, {"filename": "../gpubuild_llama-1-py3-none-any.whl"}],
+)  # fmt: skip
+def test_a_catalogue_that_contradicts_its_file_names_is_refused(tmp_path: Path, change: dict[str, str]) -> None:
+    """It comes from a stranger, and what is chosen from it is installed."""
+    runtime(tmp_path)
+    build_index((tmp_path,), tmp_path)
+    document = json.loads((tmp_path / "gpubuild-index.json").read_bytes())
+    document["wheels"][0] |= change
+    with pytest.raises(InvalidInputError, match="names a file"):
+        load_catalogue(json.dumps(document).encode(), "index")

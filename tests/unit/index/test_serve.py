@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import threading
 import urllib.error
 import urllib.request
@@ -79,3 +81,39 @@ def test_only_an_index_on_a_free_address_is_served(tmp_path: Path, served: str) 
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInputError, match="no index"):
         IndexServer(tmp_path / "empty", "127.0.0.1", 0)
+
+
+def test_a_visitor_who_goes_away_leaves_no_traceback(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    build_index((everything(tmp_path),), tmp_path)
+    wheel = next(tmp_path.glob("*.whl"))
+    with wheel.open("ab") as stream:
+        stream.truncate(64 << 20)
+    with IndexServer(tmp_path, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as visitor:
+            visitor.sendall(f"GET /{wheel.name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            visitor.recv(1000)
+            visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, as a kill does
+        assert get(f"{server.url}/")[0] == 200
+        server.shutdown()
+        thread.join()
+    said = capfd.readouterr()
+    assert said.err == ""
+
+
+def test_other_trouble_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_index((everything(tmp_path),), tmp_path)
+    with IndexServer(tmp_path, "127.0.0.1", 0) as server:
+        monkeypatch.setattr(server, "root", None)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        with pytest.raises(OSError, match=r"closed|reset"):
+            get(f"{server.url}/")
+        server.shutdown()
+        thread.join()
+    said = capfd.readouterr().err
+    assert said.startswith("warning: a request could not be answered: ")
+    assert said.count("\n") == 1

@@ -142,3 +142,11 @@ def test_a_misspelt_backend_says_what_was_meant(tmp_path: Path) -> None:
     assert "cuda13" in caught.value.hint
     with pytest.raises(IncompatibleError):
         choose(Catalogue(wheels=()), debian(devices=(nvidia("sm_90"),)), TARGET, "rocm", vulkan=True)
+
+
+def test_a_requirement_that_is_no_version_is_an_objection(tmp_path: Path) -> None:
+    make_wheel(tmp_path, "gpubuild-llama-vulkan", requires=("gpubuild-llama==today",), targets=())
+    runtime(tmp_path)
+    with pytest.raises(IncompatibleError) as told:
+        chosen(tmp_path, debian(devices=(nvidia("sm_90"),), drivers=NEW))
+    assert "'today', which is no version" in str(told.value.details)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import http.server
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from buildtool.errors import IntegrityError, InvalidInputError, MissingToolError
 from buildtool.index import build_index
 from buildtool.index.serve import IndexServer
 from buildtool.install import Target, environment, open_shelf
+from buildtool.install import shelf as shelf_module
 from buildtool.install.put import command
 
 
@@ -83,3 +86,30 @@ def test_only_a_python_that_answers_is_installed_into(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(MissingToolError, match="uv is not installed"):
         command(Target(python="/p", version="3.11"), "uv", (), ())
+
+
+def test_a_catalogue_without_end_is_not_taken_into_memory(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert place
+    served = 0
+
+    class Endless(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            nonlocal served
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while served < 64 << 20:
+                    served += self.wfile.write(bytes(1 << 16))
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the inherited name
+            pass
+
+    monkeypatch.setattr(shelf_module, "LARGEST_CATALOGUE", 1 << 20)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        with pytest.raises(InvalidInputError, match="not one that this gpubuild reads"):
+            open_shelf(f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+        thread.join()
+    assert served < 32 << 20
