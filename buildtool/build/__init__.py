@@ -85,7 +85,7 @@ def build(
     """
     began = time.monotonic()
     jobs = job_count(options.jobs, device_code=plan.backend in ("cuda", "rocm"))
-    build_dir = options.build_dir or default_build_dir(plan, toolchain, source)
+    build_dir = (options.build_dir or default_build_dir(plan, toolchain, source)).absolute()
     if not (build_dir / "build.ninja").exists():
         require_space(build_dir, SPACE_BYTES[plan.backend], "the build directory and the compiler cache")
     with storage_errors(build_dir, "the build directory"):
