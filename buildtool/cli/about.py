@@ -57,6 +57,7 @@ def _render(about: About) -> None:
         ("plan", f"{wheel.plan} ({wheel.role})" if wheel.plan else "none inside: not packed by this gpubuild"),
         ("source", ", patched: ".join(filter(None, [wheel.source, " ".join(wheel.patches)]))),
         ("backend", " ".join(filter(None, [wheel.backend, *wheel.targets]))),
+        ("variant", ": ".join(filter(None, [wheel.variant, ", ".join(wheel.properties)]))),
         ("built with", ", ".join(filter(None, [wheel.toolkit, wheel.compiler]))),
         ("packed with", ", ".join(f"{name} {version}" for name, version in sorted(wheel.tools.items()))),
         ("materials", f"{wheel.components} components (CycloneDX)" if wheel.components else ""),

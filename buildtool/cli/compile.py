@@ -64,6 +64,10 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         Path | None,
         typer.Option(metavar="KEY", help="Sign the wheels with this private key (PEM); docs/wheels.md."),
     ] = None,
+    experimental_variants: Annotated[
+        bool,
+        typer.Option("--experimental-variants", help="Make variant wheels (PEP 825, a draft); docs/wheels.md."),
+    ] = False,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use a compiler cache.")] = True,
     print_script: PrintScriptOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -75,7 +79,8 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from buildtool.cli.progress import Reporter
     from buildtool.runtime import RuntimeSet, collect
     from buildtool.toolchain import require_usable
-    from buildtool.wheel import pack, require_writable
+    from buildtool.wheel import Want, pack, require_writable
+    from buildtool.wheel.variants import require_variants
 
     job_count(jobs, device_code=False)
     if print_script is None:
@@ -91,6 +96,8 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
 
         show(plan, print_script, as_json=as_json)
         return
+    if experimental_variants:
+        require_variants(plan)
     require_usable(plan.toolkit, plan.inside)
     require_usable(plan.base or None)
     with Reporter(quiet=as_json) as reporter:
@@ -104,7 +111,8 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
         if not build_target:
             vendor = collect(plan, built.toolchain, tree, progress=reporter.downloads())
             _tell_vendor(vendor, reporter)
-            wheels = pack(plan, tree, built.source, vendor, out, on_step=reporter.note)
+            want = Want(variants=experimental_variants)
+            wheels = pack(plan, tree, built.source, vendor, out, on_step=reporter.note, want=want)
             signatures = signer(wheels)
         if as_json:
             _print_result(plan, tree, vendor, (wheels, signatures))
@@ -166,8 +174,11 @@ def _report(tree: BuildTree, wheels: tuple[Wheel, ...], signatures: tuple[str, .
     for signature in signatures:
         reporter.note(f"Signed: {_from_here(signature)}")
     if wheels:
+        from buildtool.wheel.filename import label_of
+
         files = shlex.join(_from_here(wheel.path) for wheel in wheels)
-        reporter.note(f"Install: pip install {files}")
+        variants = any(label_of(Path(wheel.path).name) for wheel in wheels)
+        reporter.note("Install: pip does not take variant wheels yet" if variants else f"Install: pip install {files}")
         reporter.note(f"Prove:   gpubuild verify {files}")
 
 

@@ -71,7 +71,7 @@ def _rebuilt(
     from buildtool.cli.corridor import build_plan
     from buildtool.runtime import collect
     from buildtool.store.paths import cache_root
-    from buildtool.wheel import CLOCK, pack
+    from buildtool.wheel import CLOCK, Want, pack
     from buildtool.wheel.again import again, role_of
     from buildtool.wheel.reading import describe
 
@@ -90,7 +90,8 @@ def _rebuilt(
     reporter.note(f"{plan.source.name}: the {role} wheel again, in {place}")
     built = build_plan(plan, options, reporter, name_digest=False)
     vendor = collect(built.plan, built.toolchain, built.tree, progress=reporter.downloads())
-    (made,) = pack(built.plan, built.tree, built.source, vendor, place / "dist", on_step=reporter.note, role=role)
+    want = Want(role=role, variants=bool(said.variant))
+    (made,) = pack(built.plan, built.tree, built.source, vendor, place / "dist", on_step=reporter.note, want=want)
     return Path(made.path), place
 
 

@@ -21,7 +21,8 @@ from buildtool.compat.versions import Release
 from buildtool.errors import IntegrityError, InvalidInputError
 from buildtool.index.model import IndexedWheel, Role
 from buildtool.store.digest import sha256_of
-from buildtool.wheel.reading import damage_told
+from buildtool.wheel.filename import label_of
+from buildtool.wheel.opening import damage_told
 
 RUNTIME = "gpubuild-llama"
 CHUNK = 1 << 20
@@ -65,6 +66,9 @@ def read_wheel(path: Path) -> tuple[IndexedWheel, bytes]:
 
 
 def _parse_name(path: Path) -> tuple[str, Version, tuple[str, ...]]:
+    if label_of(path.name):
+        what = f"{path.name} is a variant wheel, which pip and uv do not take from an index yet."
+        raise InvalidInputError(what, hint="Index plain wheels: gpubuild compile without --experimental-variants.")
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
     except (InvalidWheelFilename, InvalidVersion) as error:

@@ -13,6 +13,7 @@ from packaging.version import Version
 from buildtool.errors import IntegrityError, InvalidInputError
 from buildtool.store.digest import sha256_of
 from buildtool.verify.model import Wheel
+from buildtool.wheel.filename import plain_name
 
 #: Every llama.cpp build has at least one of these.
 PROGRAMS = ("llama-server", "llama-bench", "test-backend-ops", "llama-cli")
@@ -68,7 +69,7 @@ def newest(paths: Iterable[Path]) -> list[Path]:
 
 def _parse(path: Path) -> tuple[str, Version, tuple[int, str] | tuple[()]]:
     try:
-        name, version, build, _ = parse_wheel_filename(path.name)
+        name, version, build, _ = parse_wheel_filename(plain_name(path.name))
     except InvalidWheelFilename as error:
         what = f"{path.name} is not the name of a wheel."
         raise InvalidInputError(what, why=str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from buildtool.verify.backends import backend_of_module
 from buildtool.verify.environment import Environment, clean_environ, install
 from buildtool.verify.model import Options
 from buildtool.verify.select import Selection, program
+from buildtool.wheel.filename import plain_name
 
 INSIDE = Path(__file__).parent / "inside"
 _LIBRARY = re.compile(r"(?:\.so(?:\.\d+)*|\.dll|\.dylib)$")
@@ -84,7 +86,7 @@ def installed(environment: Environment, selection: Selection, options: Options) 
     """
     beside = [str(path) for path in dict.fromkeys(wheel.parent for wheel in selection.wheels)]
     options = msgspec.structs.replace(options, find_links=(*options.find_links, *beside))
-    wheels = [str(path) for path in selection.wheels]
+    wheels = [str(_as_pip_takes_it(path, environment)) for path in selection.wheels]
     if options.system_site_packages:  # a wheel that the outer environment holds already is installed all the same
         install(environment, wheels, options, "--no-deps", "--ignore-installed")
     output = install(environment, wheels, options)
@@ -104,6 +106,17 @@ def installed(environment: Environment, selection: Selection, options: Options) 
         installed=tuple(" ".join(names).split()),
         outer_libraries=outer,
     )
+
+
+def _as_pip_takes_it(wheel: Path, environment: Environment) -> Path:
+    """Return a variant wheel under its plain name, which pip knows, and any other as it is."""
+    name = plain_name(wheel.name)
+    if name == wheel.name:
+        return wheel
+    folder = environment.root / "plain"
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(wheel, folder / name)
+    return folder / name
 
 
 def _with_libraries(env: dict[str, str], directories: tuple[str, ...]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, NamedTuple
 
 import msgspec
 
@@ -28,14 +28,17 @@ from buildtool.store.storage import storage_errors
 from buildtool.wheel.content import LOCK, PROVENANCE, SBOM, Content, tools_here
 from buildtool.wheel.delivery import deliver, intact, require_folder
 from buildtool.wheel.embedded import embedded_code
+from buildtool.wheel.filename import platform_of
 from buildtool.wheel.model import Wheel
 from buildtool.wheel.project import PAYLOAD, write_project
 from buildtool.wheel.provenance import statement
+from buildtool.wheel.reading import VARIANT
 from buildtool.wheel.sbom import sbom
 from buildtool.wheel.sealing import Digests, seal
 from buildtool.wheel.tag import platform_tag
+from buildtool.wheel.variants import variant_of
 
-__all__ = ["Wheel", "pack", "require_writable"]
+__all__ = ["Want", "Wheel", "pack", "require_writable"]
 
 # The draft is only read again: `seal` compresses everything. scikit-build-core has no setting for that, so its program
 # is given a zlib whose default is no compression.
@@ -51,10 +54,31 @@ TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 FIRST_SECOND, LAST_SECOND = 315532800, 4354819198  # 1980 to 2107: what a zip archive can hold
 
 
+class Want(msgspec.Struct, frozen=True, kw_only=True):
+    """Which wheels to pack: those of one `role`, or all; with `variants` as variants where that says something."""
+
+    role: Literal["runtime", "backend"] | None = None
+    variants: bool = False
+
+
+ALL = Want()
+
+
+class _Job(NamedTuple):
+    """What the wheels are made from."""
+
+    plan: Plan
+    tree: BuildTree
+    vendor: RuntimeSet
+    source: SourceTree
+    variants: bool
+
+
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
     """Which wheels a build tree was packed into, and for which plan."""
 
     layout: int
+    variants: bool = False
     clock: int
     plan: str
     built: str
@@ -62,15 +86,15 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     wheels: tuple[Wheel, ...]
 
 
-def _packed_before(plan: Plan, tree: BuildTree, vendor: RuntimeSet, wanted: tuple[PlanWheel, ...]) -> tuple[Wheel, ...]:
+def _packed_before(job: _Job, wanted: tuple[PlanWheel, ...]) -> tuple[Wheel, ...]:
     """Return the wheels that an unchanged build tree was packed into; empty when they must be packed anew."""
-    kept = Path(tree.path) / "wheels"
+    kept = Path(job.tree.path) / "wheels"
     try:
         record = msgspec.json.decode((kept / RECORD).read_bytes(), type=_Record)
     except (OSError, msgspec.DecodeError):
         return ()
-    known = (record.layout, record.clock, record.plan, record.built, record.vendor)
-    same = known == (LAYOUT, clock(), plan.digest(), _built(tree), _digest(vendor))
+    known = (record.layout, record.clock, record.plan, record.built, record.vendor, record.variants)
+    same = known == (LAYOUT, clock(), job.plan.digest(), _built(job.tree), _digest(job.vendor), job.variants)
     same = same and [wheel.role for wheel in record.wheels] == [wheel.role for wheel in wanted]
     return record.wheels if same and all(intact(wheel) for wheel in record.wheels) else ()
 
@@ -83,7 +107,7 @@ def pack(
     out: Path,
     *,
     on_step: Callable[[str], None] | None = None,
-    role: Literal["runtime", "backend"] | None = None,
+    want: Want = ALL,
 ) -> tuple[Wheel, ...]:
     """Pack the wheels of the plan, with the vendor libraries that travel, and deliver them by atomic renames.
 
@@ -94,10 +118,11 @@ def pack(
         vendor: what travels with the backend.
         out: where the wheels go.
         on_step: called with what is done next.
-        role: pack only this one of the plan's wheels.
+        want: which of the plan's wheels, and whether as variants.
 
     Raises:
         BuildError: packing failed, or a binary needs a library that would not travel.
+        IncompatibleError: a target has no name among the properties of variants.
         StorageError: the disk is full, or `out` cannot be written; nothing half-written is left.
     """
     from filelock import FileLock
@@ -105,31 +130,26 @@ def pack(
     place = Path(tree.path)
     # A second run of the same plan finds the first one's wheels.
     with storage_errors(place, "the wheels"), FileLock(place / "wheels.lock"):
-        wanted = tuple(wheel for wheel in plan.wheels if role is None or wheel.role == role)
-        wheels = _packed_before(plan, tree, vendor, wanted)
-        wheels = wheels or _pack_all((plan, tree, vendor), wanted, source, on_step)
+        job = _Job(plan, tree, vendor, source, want.variants)
+        wanted = tuple(wheel for wheel in plan.wheels if want.role is None or wheel.role == want.role)
+        wheels = _packed_before(job, wanted) or _pack_all(job, wanted, on_step)
         return deliver(wheels, out)
 
 
-def _pack_all(
-    content: tuple[Plan, BuildTree, RuntimeSet],
-    wanted: tuple[PlanWheel, ...],
-    source: SourceTree,
-    on_step: Callable[[str], None] | None,
-) -> tuple[Wheel, ...]:
-    plan, tree, vendor = content
-    kept = Path(tree.path) / "wheels"
+def _pack_all(job: _Job, wanted: tuple[PlanWheel, ...], on_step: Callable[[str], None] | None) -> tuple[Wheel, ...]:
+    kept = Path(job.tree.path) / "wheels"
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     try:
-        with Path(tree.log).open("a", encoding="utf-8") as log:
-            wheels = tuple(_pack_one((plan, wheel, tree, vendor), source, kept, (log, on_step)) for wheel in wanted)
+        with Path(job.tree.log).open("a", encoding="utf-8") as log:
+            wheels = tuple(_pack_one(job, wheel, kept, (log, on_step)) for wheel in wanted)
         record = _Record(
             layout=LAYOUT,
+            variants=job.variants,
             clock=clock(),
-            plan=plan.digest(),
-            built=_built(tree),
-            vendor=_digest(vendor),
+            plan=job.plan.digest(),
+            built=_built(job.tree),
+            vendor=_digest(job.vendor),
             wheels=wheels,
         )
         (kept / RECORD).write_bytes(msgspec.json.encode(record))
@@ -139,26 +159,22 @@ def _pack_all(
     return wheels
 
 
-def _pack_one(
-    content: tuple[Plan, PlanWheel, BuildTree, RuntimeSet],
-    source: SourceTree,
-    kept: Path,
-    told: tuple[IO[str], Callable[[str], None] | None],
-) -> Wheel:
-    wheel = content[1]
+def _pack_one(job: _Job, wheel: PlanWheel, kept: Path, told: tuple[IO[str], Callable[[str], None] | None]) -> Wheel:
+    content = (job.plan, wheel, job.tree, job.vendor)
     log, on_step = told
+    variant = variant_of(job.plan, wheel) if job.variants else None
     if on_step is not None:
         on_step(f"packing {wheel.distribution}")
     with tempfile.TemporaryDirectory(dir=kept, prefix=f"{wheel.role}-") as name:
         project, draft, sealed, scratch = (Path(name) / part for part in ("project", "draft", "sealed", "scratch"))
         for folder in (project, draft, sealed, scratch):
             folder.mkdir()
-        write_project(project, *content)
+        write_project(project, *content, variant=variant)
         # A large wheel needs its room here, not in the system's folder for temporary files.
-        env = hermetic_environment(source, {CLOCK: str(clock())} | dict.fromkeys(TEMPORARY, str(scratch)))
-        made = _build_wheel(project, draft, {"wheel.reproducible": "true"}, env, log)
+        env = hermetic_environment(job.source, {CLOCK: str(clock())} | dict.fromkeys(TEMPORARY, str(scratch)))
+        made = _build_wheel(project, draft, variant.settings if variant is not None else {}, env, log)
         tag = platform_tag(made, scratch)
-        shown = tag or made.stem.rsplit("-", maxsplit=1)[-1]
+        shown = tag or platform_of(made.name)
         whole, _ = seal(made, sealed, tag, lambda info_dir, files: _description(content, (shown, info_dir), files))
         final = whole.replace(kept / whole.name)
     return Wheel(
@@ -185,7 +201,7 @@ def _description(
         files=files,
         embedded=embedded_code(plan.recipe, Path(tree.source)) if wheel.role == "runtime" else (),
         vendor=vendor,
-        tools=tools_here(),
+        tools=tools_here(*(("variantlib",) if f"{names[1]}/{VARIANT}" in files else ())),
     )
     said = {LOCK: lock_bytes(facts.plan), SBOM: sbom(facts)}
     own = {f"{facts.info_dir}/{name}": (hashlib.sha256(data).hexdigest(), len(data)) for name, data in said.items()}

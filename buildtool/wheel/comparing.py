@@ -16,7 +16,7 @@ import msgspec
 from buildtool.codeobj import elf
 from buildtool.codeobj.view import DamagedError, StreamView, View
 from buildtool.store.digest import sha256_of
-from buildtool.wheel.reading import damage_told, opened
+from buildtool.wheel.opening import damage_told, opened
 
 CHUNK_BYTES = 1 << 20
 SHOWN_BYTES = 16

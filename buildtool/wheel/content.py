@@ -46,10 +46,10 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
         return pypi_purl(self.wheel.distribution, self.wheel.version)
 
 
-def tools_here() -> dict[str, str]:
-    """Return the versions of the programs that decide a wheel's bytes beside its compilers."""
+def tools_here(*more: str) -> dict[str, str]:
+    """Return the versions of the programs that decide a wheel's bytes beside its compilers, and of `more`."""
     found = {"gpubuild": __version__}
-    for name in TOOLS:
+    for name in (*TOOLS, *more):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:  # taken from PATH

@@ -16,6 +16,7 @@ from buildtool.compat.model import Plan, PlanWheel
 from buildtool.errors import BuildError
 from buildtool.runtime import MODULES, RuntimeSet, VendorData, VendorLibrary
 from buildtool.wheel.embedded import embedded_code
+from buildtool.wheel.variants import Variant, providers
 
 PAYLOAD = Path(__file__).with_name("payload")
 COMMANDS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize", "test-backend-ops")
@@ -49,8 +50,18 @@ LIBRARY = Path(__file__).resolve().parent / "lib" / ({module!r} + (".dll" if sys
 '''
 
 
-def write_project(folder: Path, plan: Plan, wheel: PlanWheel, tree: BuildTree, vendor: RuntimeSet) -> None:
-    """Write the packaging project of one wheel into the empty directory `folder`; `vendor` travels with a backend.
+def write_project(
+    folder: Path, plan: Plan, wheel: PlanWheel, tree: BuildTree, vendor: RuntimeSet, *, variant: Variant | None = None
+) -> None:
+    """Write the packaging project of one wheel into the empty directory `folder`.
+
+    Args:
+        folder: where to.
+        plan: what was built.
+        wheel: which of its wheels this is.
+        tree: the build tree.
+        vendor: what travels with a backend.
+        variant: what makes the wheel a variant; None for a plain one.
 
     Raises:
         BuildError: the source tree carries no licence to ship.
@@ -78,7 +89,8 @@ def write_project(folder: Path, plan: Plan, wheel: PlanWheel, tree: BuildTree, v
     if wheel.role == "backend" and (folder / "licenses").is_dir():
         licences.append("LicenseRef-Vendor")
     texts = ["LICENSE", *(["licenses/*"] if (folder / "licenses").is_dir() else [])]
-    (folder / "pyproject.toml").write_text(_pyproject(plan, wheel, licences, texts), encoding="utf-8")
+    text = _pyproject(plan, wheel, licences, texts) + (_variant(variant) if variant is not None else "")
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
 
 
 def _backend_module(plan: Plan, wheel: PlanWheel) -> str:
@@ -186,6 +198,16 @@ def _pyproject(plan: Plan, wheel: PlanWheel, licences: list[str], texts: list[st
     }
     lines += ["[tool.scikit-build]", *_toml(settings, bare=True), ""]
     return "\n".join(lines)
+
+
+def _variant(variant: Variant) -> str:
+    """Render what variantlib reads: whom an installer asks about the properties."""
+    lines = ["[variant.default-priorities]", *_toml({"namespace": list(variant.namespaces)})]
+    for name in variant.namespaces:
+        row = providers()[name]
+        lines += ["", f"[variant.providers.{name}]"]
+        lines += _toml({"requires": list(row.requires), "plugin-api": row.plugin_api})
+    return "\n".join([*lines, ""])
 
 
 def _toml(table: Mapping[str, object], *, bare: bool = False) -> list[str]:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import lzma
-import struct
 import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +16,11 @@ from buildtool.compat.model import Plan
 from buildtool.errors import IntegrityError, InvalidInputError
 from buildtool.store.digest import sha256_of
 from buildtool.wheel.content import LOCK, PROVENANCE, SBOM
-from buildtool.wheel.sealing import RECORD, dist_info_of, record_hash
+from buildtool.wheel.filename import label_of
+from buildtool.wheel.opening import document, opened
+from buildtool.wheel.sealing import RECORD, record_hash
 
-LARGEST_TEXT = 64 << 20  # bytes of one document in .dist-info
-#: What zipfile lets through: its own errors, those of its codecs, and those of a place that the file does not have.
-DAMAGED = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, csv.Error, EOFError, OSError, NotImplementedError,
-    RuntimeError, ValueError, OverflowError,
-)  # fmt: skip
+VARIANT = "variant.json"  # PEP 825, a draft
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +34,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         backend, targets, toolkit, compiler, source: of the plan.
         patches: names of the source patches.
         components: how many components the bill of materials names; 0 without one.
+        variant: label of a variant wheel, "" for a plain one.
+        properties: of a variant wheel, such as ``nvidia :: sm_arch :: 90_real``.
         clock: SOURCE_DATE_EPOCH it was packed with; None without provenance.
         tools: what built it, name and version.
         files: how many files RECORD names, each with the hash it has.
@@ -58,9 +52,17 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     source: str = ""
     patches: tuple[str, ...] = ()
     components: int = 0
+    variant: str = ""
+    properties: tuple[str, ...] = ()
     clock: int | None = None
     tools: dict[str, str] = {}
     files: int = 0
+
+
+class _Variants(msgspec.Struct, frozen=True):
+    """``variant.json``, as far as it is read here: label, namespace, feature, values."""
+
+    variants: dict[str, dict[str, dict[str, tuple[str, ...]]]]
 
 
 class _Digest(msgspec.Struct, frozen=True):
@@ -86,43 +88,6 @@ class Statement(msgspec.Struct, frozen=True, rename={"type": "_type", "predicate
         return {one.name: one.digest.sha256 for one in self.subject}
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, str]]:
-    """Open a wheel and find its ``.dist-info`` folder.
-
-    Raises:
-        InvalidInputError: there is no such file, or it is no wheel.
-        IntegrityError: it is damaged.
-    """
-    if not path.is_file():
-        what = f"There is no wheel {path}."
-        raise InvalidInputError(what, hint="Name a file that ends with .whl.")
-    with damage_told(path), zipfile.ZipFile(path) as archive:
-        folder = dist_info_of(archive.namelist())
-        if not folder:
-            what = f"{path.name} is no wheel: it has no .dist-info/RECORD."
-            raise InvalidInputError(what)
-        yield archive, folder
-
-
-@contextmanager
-def damage_told(path: Path) -> Iterator[None]:
-    """Turn what the standard library raises on a damaged wheel into an error of ours.
-
-    Raises:
-        InvalidInputError: it may not be read.
-        IntegrityError: it is damaged.
-    """
-    try:
-        yield
-    except PermissionError as error:
-        what = f"{path} cannot be read."
-        raise InvalidInputError(what, why=error.strerror or str(error)) from error
-    except DAMAGED as error:
-        what = f"{path.name} is damaged."
-        raise IntegrityError(what, why=str(error), hint="Fetch or build it again.") from error
-
-
 def read_plan(path: Path) -> Plan:
     """Return the plan that made a wheel, from the lock inside it.
 
@@ -132,7 +97,7 @@ def read_plan(path: Path) -> Plan:
         LockFileError: the lock was edited, or is of a schema this version does not read.
     """
     with opened(path) as (archive, folder):
-        text = _document(archive, f"{folder}/{LOCK}")
+        text = document(archive, f"{folder}/{LOCK}")
         if text is None:
             what = f"{path.name} carries no lock, so nothing says how it was made."
             raise InvalidInputError(what, hint="Only wheels that gpubuild packs carry one; make it again.")
@@ -148,7 +113,7 @@ def read_statement(path: Path) -> Statement | None:
         IntegrityError: it is damaged.
     """
     with opened(path) as (archive, folder):
-        text = _document(archive, f"{folder}/{PROVENANCE}")
+        text = document(archive, f"{folder}/{PROVENANCE}")
     return decode_statement(text, path.name) if text is not None else None
 
 
@@ -175,15 +140,38 @@ def describe(path: Path) -> Description:
     """
     found = check(path)
     with opened(path) as (archive, folder):
-        has_lock = _document(archive, f"{folder}/{LOCK}") is not None
-        materials = _document(archive, f"{folder}/{SBOM}")
+        has_lock = document(archive, f"{folder}/{LOCK}") is not None
+        materials = document(archive, f"{folder}/{SBOM}")
+        variant = document(archive, f"{folder}/{VARIANT}")
     plain = Description(filename=path.name, sha256=sha256_of(path), files=len(found))
     statement = read_statement(path)
     if statement is not None:
         plain = msgspec.structs.replace(plain, clock=_clock(statement), tools=_tools(statement))
     if materials is not None:
         plain = msgspec.structs.replace(plain, components=_components(materials, path.name))
+    if variant is not None or label_of(path.name):
+        plain = msgspec.structs.replace(plain, variant=label_of(path.name), properties=_properties(variant, path))
     return _with_plan(plain, read_plan(path), path) if has_lock else plain
+
+
+def _properties(text: bytes | None, path: Path) -> tuple[str, ...]:
+    """Return the properties of a variant wheel.
+
+    Raises:
+        IntegrityError: there are none, or they are of a variant with another label.
+    """
+    label = label_of(path.name)
+    try:
+        found = msgspec.json.decode(text or b"{}", type=_Variants).variants
+    except msgspec.MsgspecError as error:
+        what = f"{path.name} is called a variant wheel, and its {VARIANT} is none."
+        raise IntegrityError(what, why=str(error)) from error
+    if list(found) != [label]:
+        what = f"{path.name} is not the variant that it is called."
+        why = f"Its {VARIANT} is about {', '.join(found) or 'none'}, its name says {label or 'none'}."
+        raise IntegrityError(what, why=why, hint="A wheel must not be renamed.")
+    rows = found[label].items()
+    return tuple(f"{name} :: {one} :: {value}" for name, row in rows for one, values in row.items() for value in values)
 
 
 def _with_plan(plain: Description, plan: Plan, path: Path) -> Description:
@@ -241,7 +229,7 @@ def recorded(archive: zipfile.ZipFile, folder: str, path: Path) -> dict[str, str
     Raises:
         IntegrityError: RECORD is no such list.
     """
-    text = _document(archive, f"{folder}/{RECORD}") or b""
+    text = document(archive, f"{folder}/{RECORD}") or b""
     try:
         rows = [row for row in csv.reader(io.StringIO(text.decode("utf-8"))) if row]
         return {name: digest for name, digest, _ in rows}
@@ -257,17 +245,6 @@ def _compare(path: Path, listed: dict[str, str], name: str, sha256: str) -> None
     what = f"{name} in {path.name} is not the file that its RECORD lists."
     why = "RECORD does not name it." if wanted is None else f"RECORD has {wanted or 'no hash'}, found sha256 {sha256}."
     raise IntegrityError(what, why=why, hint="The wheel was changed after it was packed. Do not install it.")
-
-
-def _document(archive: zipfile.ZipFile, name: str) -> bytes | None:
-    try:
-        info = archive.getinfo(name)
-    except KeyError:
-        return None
-    if info.file_size > LARGEST_TEXT:
-        what = f"{name} is {info.file_size} bytes long, which no such document is."
-        raise IntegrityError(what)
-    return archive.read(info)
 
 
 def _sha256(archive: zipfile.ZipFile, name: str) -> str:

@@ -15,6 +15,8 @@ import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from buildtool.wheel.filename import with_platform
+
 RECORD = "RECORD"
 COMPRESSION_LEVEL = 6
 CHUNK_BYTES = 1 << 20
@@ -49,7 +51,7 @@ def seal(
         del last[f"{info_dir}/{RECORD}"]
         if tag is not None:
             last[f"{info_dir}/WHEEL"] = retagged(last[f"{info_dir}/WHEEL"], tag)
-        target = folder / (draft.name if tag is None else f"{draft.stem.rsplit('-', maxsplit=1)[0]}-{tag}.whl")
+        target = folder / (draft.name if tag is None else with_platform(draft.name, tag))
         clock = source.getinfo(f"{info_dir}/{RECORD}").date_time
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL) as made:
             digests = {

@@ -148,3 +148,10 @@ def test_vendor_libraries_of_outer_packages_are_found_unless_the_environment_has
         str(own / "site/nvidia/other/lib"): False,
         str(outer / "nvidia/cu13/lib"): True,
     }
+
+
+def test_a_variant_wheel_is_installed_under_the_name_that_pip_knows(tmp_path: Path) -> None:
+    runtime = make_wheel(tmp_path, "gpubuild_llama", {"gpubuild_llama/__init__.py": RUNTIME})
+    variant = runtime.rename(tmp_path / "gpubuild_llama-1.0-py3-none-any-x86_64_v3.whl")
+    assert install([variant]).installed == ("gpubuild-llama-1.0",)
+    assert [path.name for path in tmp_path.iterdir()] == [variant.name]
