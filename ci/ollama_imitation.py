@@ -1,10 +1,14 @@
 """The road of ``gpubuild ollama`` on an imitated Ollama with the real llama-server: left out, enabled, used, restored.
 
-Usage: python ci/ollama_imitation.py RUNTIME.whl BACKEND.whl --target sm_90 [--vendor DIR] [--env NAME=VALUE]
+Usage: python ci/ollama_imitation.py RUNTIME.whl [BACKEND.whl] --target sm_90 [--source NAME] [--upgrade] [--vendor DIR]
+       [--env NAME=VALUE]
 
-RUNTIME.whl gives llama-server and ggml. BACKEND.whl is what `enable --from` takes. --vendor is a folder with NVIDIA's
-wheels (nvidia_*.whl) or libraries: they become the imitation's own cuda_v13, which has no module, so that Ollama
-computes on the processor first. With --target vulkan the card is whatever Vulkan lists (lavapipe without a GPU).
+RUNTIME.whl gives llama-server and ggml. BACKEND.whl is what `enable --from` takes; without it `enable --method compile`
+(or vulkan) builds one, from the source that this llama-server's version leads to, or from --source.
+Such a build uses your own store and cache. --upgrade lets Ollama's installer wipe the folder afterwards; `reapply` has
+to put it back. --vendor is a folder with NVIDIA's wheels (nvidia_*.whl) or libraries: they become the imitation's own
+cuda_v13, which has no module, so that Ollama computes on the processor first. With --target vulkan the card is whatever
+Vulkan lists (lavapipe without a GPU, which ggml takes with --env GGML_VK_VISIBLE_DEVICES=0 only).
 What is imitated: docs/ollama-imitation.md.
 """
 
@@ -12,28 +16,18 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests/imitation"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/imitation"))
 
-from installation import Imitation  # noqa: E402 - found by the line above
+from installation import Imitation
+from road import Road, unpacked
 
-from buildtool.deploy.disk import entries  # noqa: E402
-
-
-def unpacked(wheel: Path, place: Path) -> Path:
-    """Unpack a runtime wheel; return the folder of its programs and libraries."""
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(place)
-    return next(place.glob("*/lib"))
+from buildtool.store.paths import cache_root, store_root
 
 
 def vendor(place: Path, folder: Path) -> None:
@@ -51,8 +45,10 @@ def main() -> None:
     """Go the road, print what is seen at each step, and stop at the first thing that is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runtime", type=Path)
-    parser.add_argument("backend", type=Path)
+    parser.add_argument("backend", type=Path, nargs="?")
     parser.add_argument("--target", required=True)
+    parser.add_argument("--source")
+    parser.add_argument("--upgrade", action="store_true")
     parser.add_argument("--vendor", type=Path)
     parser.add_argument("--env", action="append", default=[])
     wish = parser.parse_args()
@@ -66,40 +62,26 @@ def walk(wish: argparse.Namespace, scratch: Path) -> None:
     made = Imitation(scratch / "home", unpacked(wish.runtime, scratch / "runtime"))
     if wish.vendor is not None:
         vendor(wish.vendor, made.libraries / "cuda_v13")
-    writer = str(ROOT / "buildtool/verify/inside/tiny_model.py")
-    subprocess.run([sys.executable, writer, str(made.models / "tiny.gguf")], check=True)
-    env = {**made.environ, **dict(word.split("=", 1) for word in wish.env), "PYTHONPATH": str(ROOT)}
-    card = "gfx1032" if wish.target == "vulkan" else wish.target
+    env = {**made.environ, "GPUBUILD_STORE": str(store_root())}
+    env |= {"GPUBUILD_CACHE": str(cache_root())} if wish.backend is None else {}
+    env |= dict(word.split("=", 1) for word in wish.env)
     os.environ.update(env)
-
-    def gpubuild(*words: str) -> dict[str, object]:
-        argv = [sys.executable, "-c", "from buildtool.cli.main import main; main()", "ollama", *words, "--json"]
-        started = time.monotonic()
-        done = subprocess.run(
-            [*argv, "--prefix", str(made.prefix)], env=env, capture_output=True, text=True, check=False
-        )
-        print(f"== gpubuild ollama {' '.join(words)}: exit code {done.returncode}, {time.monotonic() - started:.1f} s")
-        if done.returncode:
-            sys.exit(done.stdout + done.stderr)
-        found: dict[str, object] = json.loads(done.stdout)
-        return found
-
-    places = (made.prefix, made.unit.parent)
-    before = [list(entries(place)) for place in places]
-    made.systemctl("restart", "ollama.service")
+    road = Road(made, env)
+    card = "gfx1032" if wish.target == "vulkan" else wish.target
+    method = "vulkan" if wish.target == "vulkan" else "compile"
+    built = ("--from", str(wish.backend)) if wish.backend is not None else ()
+    named = ("--source", wish.source) if wish.source else ()
+    road.start()
     try:
-        while "inference compute" not in made.log():
-            time.sleep(0.5)
-        print("before:", made.log().splitlines()[-1])
-        method = "vulkan" if wish.target == "vulkan" else "compile"
-        words = ("enable", "--for-device", card, "--method", method, "--from", str(wish.backend), "--yes", "--now")
-        outcome = gpubuild(*words)
-        print(*outcome["proof"], sep="\n")  # type: ignore[misc]
-        print("after:", [line for line in made.log().splitlines() if "inference compute" in line][-1])
-        assert outcome["proved"] is True, "no tokens on the GPU"  # noqa: S101 - the point of the script
-        gpubuild("restore", "--now")
-        assert [list(entries(place)) for place in places] == before, "not as it was"  # noqa: S101
-        print("restored bit for bit")
+        found = road.gpubuild("status", "--for-device", card)["installations"][0]["llama_cpp"]  # type: ignore[index]
+        print(f"llama.cpp: {found['value']} ({found['source']})")
+        road.shown(road.gpubuild("enable", "--for-device", card, "--method", method, *built, *named, "--yes", "--now"))
+        if wish.upgrade:
+            version = (made.prefix / "bin/imitation-version").read_text("utf-8")
+            made.upgrade("0.36.0")
+            road.shown(road.gpubuild("reapply", "--now"))
+            (made.prefix / "bin/imitation-version").write_text(version, "utf-8")  # for the comparison that follows
+        road.restore()
     finally:
         made.systemctl("stop", "ollama.service")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,10 +13,12 @@ from buildtool.cli import request as ask
 from buildtool.cli.script import PrintScriptOption
 
 if TYPE_CHECKING:
+    from buildtool.build import BuildOptions
     from buildtool.build.model import BuildTree
     from buildtool.cli.progress import Reporter
     from buildtool.compat.model import Plan
     from buildtool.runtime import RuntimeSet
+    from buildtool.wheel import Want
     from buildtool.wheel.model import Wheel
 
 EPILOG = """
@@ -31,6 +33,8 @@ EPILOG = """
   gpubuild compile --in docker://IMAGE                with the compilers and the toolkit of a container image
 
   gpubuild compile --lock gpubuild.lock               exactly what a plan has fixed
+
+  gpubuild compile --source ~/ollama --target gfx1032 Ollama's own build, of a checkout of it
 
   gpubuild compile --print-script bash > build.sh     the same as a script to review and run elsewhere
 
@@ -75,21 +79,27 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     """Build llama.cpp for a GPU (or the CPU) and pack it as wheels."""
     from buildtool.build import BuildOptions
     from buildtool.build.jobs import job_count
-    from buildtool.cli.corridor import build_plan
     from buildtool.cli.progress import Reporter
-    from buildtool.runtime import RuntimeSet, collect
     from buildtool.toolchain import require_usable
-    from buildtool.wheel import Want, pack, require_writable
+    from buildtool.wheel import Want, require_writable
     from buildtool.wheel.variants import require_variants
 
     job_count(jobs, device_code=False)
-    if print_script is None:
-        require_writable(out)
-    signer = _signer(sign_key)
     wish = ask.Wish(
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
         source=source, recipe=recipe, profile=profile, runtime=runtime, manylinux=manylinux, **{"in": inside},
     )  # fmt: skip
+    checkout = ask.ollama_checkout(source)
+    if checkout is not None:
+        from buildtool.cli.ollama_checkout import compile_checkout
+
+        wish.update(lock=lock, build_target=build_target, sign_key=sign_key, print_script=print_script)
+        wish.update(experimental_variants=experimental_variants)
+        compile_checkout(checkout, wish, out=out, jobs=jobs, build_dir=build_dir, as_json=as_json)
+        return
+    if print_script is None:
+        require_writable(out)
+    signer = _signer(sign_key)
     plan = ask.make_plan(wish, lock)
     if print_script is not None:
         from buildtool.cli.script import print_script as show
@@ -101,23 +111,53 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     require_usable(plan.toolkit, plan.inside)
     require_usable(plan.base or None)
     with Reporter(quiet=as_json) as reporter:
-        reporter.note(_headline(plan))
         options = BuildOptions(jobs=jobs, build_dir=build_dir, targets=tuple(build_target or ()), use_cache=cache)
-        built = build_plan(plan, options, reporter)
-        plan, tree = built.plan, built.tree
-        wheels: tuple[Wheel, ...] = ()
-        vendor = RuntimeSet(mode=plan.runtime)
-        signatures: tuple[str, ...] = ()
-        if not build_target:
-            vendor = collect(plan, built.toolchain, tree, progress=reporter.downloads())
-            _tell_vendor(vendor, reporter)
-            want = Want(variants=experimental_variants)
-            wheels = pack(plan, tree, built.source, vendor, out, on_step=reporter.note, want=want)
-            signatures = signer(wheels)
+        made = make_wheels(plan, options, out, reporter, Want(variants=experimental_variants))
+        signatures = signer(made.wheels)
         if as_json:
-            _print_result(plan, tree, vendor, (wheels, signatures))
+            _print_result(made, signatures)
         else:
-            _report(tree, wheels, signatures, reporter)
+            _report(made.tree, made.wheels, signatures, reporter)
+
+
+class Made(NamedTuple):
+    """What came of a plan: the plan with nothing left open, its build, the vendor's libraries, and the wheels."""
+
+    plan: Plan
+    tree: BuildTree
+    vendor: RuntimeSet
+    wheels: tuple[Wheel, ...]
+
+
+def make_wheels(plan: Plan, options: BuildOptions, out: Path, reporter: Reporter, want: Want) -> Made:
+    """Fetch what a plan needs, build it and pack it; without wheels where only single files were asked for.
+
+    Args:
+        plan: what to build.
+        options: how.
+        out: where the wheels go.
+        reporter: told about everything that takes time.
+        want: which wheels; of one role, only that one is built.
+
+    Raises:
+        GpubuildError: as the rooms on the way.
+    """
+    import msgspec
+
+    from buildtool.cli.corridor import build_plan
+    from buildtool.runtime import RuntimeSet, collect
+    from buildtool.wheel import pack
+
+    reporter.note(_headline(plan))
+    one = {"targets": (f"gpubuild_{want.role}",)} if want.role is not None else {}
+    part = msgspec.structs.replace(options, **one)
+    built = build_plan(plan, part, reporter)
+    plan, tree = built.plan, built.tree
+    if options.targets:
+        return Made(plan, tree, RuntimeSet(mode=plan.runtime), ())
+    vendor = collect(plan, built.toolchain, tree, progress=reporter.downloads())
+    _tell_vendor(vendor, reporter)
+    return Made(plan, tree, vendor, pack(plan, tree, built.source, vendor, out, on_step=reporter.note, want=want))
 
 
 def _signer(key_file: Path | None) -> Callable[[tuple[Wheel, ...]], tuple[str, ...]]:
@@ -147,14 +187,11 @@ def _tell_vendor(vendor: RuntimeSet, reporter: Reporter) -> None:
         reporter.note(f"  {rung.target}: {rung.reason}")
 
 
-def _print_result(
-    plan: Plan, tree: BuildTree, vendor: RuntimeSet, made: tuple[tuple[Wheel, ...], tuple[str, ...]]
-) -> None:
+def _print_result(made: Made, signatures: tuple[str, ...]) -> None:
     from buildtool.cli.console import print_json
 
-    wheels, signatures = made
-    result = {"schema": 1, "plan": plan.digest(), "build": tree, "runtime": vendor, "wheels": wheels}
-    print_json(result | {"signatures": signatures})
+    result = {"schema": 1, "plan": made.plan.digest(), "build": made.tree, "runtime": made.vendor}
+    print_json(result | {"wheels": made.wheels, "signatures": signatures})
 
 
 def _report(tree: BuildTree, wheels: tuple[Wheel, ...], signatures: tuple[str, ...], reporter: Reporter) -> None:

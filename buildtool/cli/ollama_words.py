@@ -12,8 +12,8 @@ from buildtool.cli.thin import counted
 
 if TYPE_CHECKING:
     from buildtool.deploy.enable import Plan
-    from buildtool.deploy.install import Outcome
     from buildtool.deploy.model import Installation, Known, Runner, Status, Verdict
+    from buildtool.deploy.order import Outcome
 
 WIDTH = 80
 LABEL = 12

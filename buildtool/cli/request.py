@@ -11,6 +11,7 @@ from buildtool.errors import InvalidInputError, UnknownNameError
 
 if TYPE_CHECKING:
     from buildtool.compat.model import Backend, Plan, Profile, Request, RuntimeMode
+    from buildtool.source.ollama import OllamaTree
 
 PANEL = "What to build"
 BASES = ("detected", "recipe")
@@ -131,7 +132,7 @@ def make_request(wish: Wish) -> Request:
         base="recipe" if _known("base", text("base", "detected"), BASES) == "recipe" else "detected",
         toolkit=str(wish["toolkit"]) if wish.get("toolkit") else None,
         recipe=text("recipe", "llama.cpp"),
-        source=_absolute(str(source), text("recipe", "llama.cpp")) if source else None,
+        source=absolute_source(str(source), text("recipe", "llama.cpp")) if source else None,
         profile=cast("Profile", _known("profile", text("profile", "portable"), PROFILES)),
         runtime=cast("RuntimeMode", _known("runtime", text("runtime", "pip"), RUNTIMES)),
         inside=str(wish["in"]) if wish.get("in") else None,
@@ -163,15 +164,23 @@ def make_plan(wish: Wish, lock: Path | None, host: Path | None = None, replay: l
     return resolve(request, find_host(host, replay, inside=request.inside))
 
 
+def ollama_checkout(source: str | None) -> OllamaTree | None:
+    """Return the checkout of Ollama that a source is; None where it is none."""
+    from buildtool.source.ollama import recognise
+
+    place = Path(source).expanduser().absolute() if source else None
+    return recognise(place) if place is not None and place.is_dir() else None
+
+
 def _refuse_ollama(request: Request) -> None:
-    """Tell somebody who names a checkout of Ollama what leads on from there.
+    """Tell somebody who plans a checkout of Ollama what leads on from there.
 
     Raises:
         InvalidInputError: it is one.
     """
-    from buildtool.source.ollama import recognise, refuse
+    from buildtool.source.ollama import refuse
 
-    tree = recognise(Path(request.source)) if request.source and Path(request.source).is_dir() else None
+    tree = ollama_checkout(request.source)
     if tree is not None:
         raise refuse(tree, request.backend, request.targets)
 
@@ -186,8 +195,12 @@ def _known(option: str, value: str, names: tuple[str, ...]) -> str:
     raise UnknownNameError(what, hint=f"Did you mean {near[0]}?" if near else f"Choose from {', '.join(names)}.")
 
 
-def _absolute(source: str, recipe: str) -> str:
-    """Make a path to a local tree absolute; names of the recipe's sources and URLs stay as they are."""
+def absolute_source(source: str, recipe: str = "llama.cpp") -> str:
+    """Make a path to a local tree absolute; names of the recipe's sources and URLs stay as they are.
+
+    Raises:
+        InvalidInputError: there is no such folder.
+    """
     from buildtool.compat.recipes import load_recipe
     from buildtool.compat.sources import is_path
 

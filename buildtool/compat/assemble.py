@@ -32,7 +32,7 @@ def assemble(case: Case, chosen: Candidate) -> Plan:
         toolkit=_toolkit(chosen.option),
         host_compiler=_compiler(chosen),
         profile=case.request.profile,
-        cmake_options={name: row.value for name, row in rows.items()} | target_options(case, targets),
+        cmake_options={name: row.value for name, row in rows.items()} | target_options(case, targets) | _number(chosen),
         patches=tuple(one.plan for one in patches),
         launchers=launchers(case, chosen),
         runtime=runtime,
@@ -86,6 +86,11 @@ def target_options(case: Case, targets: tuple[Target, ...]) -> dict[str, str]:
     if case.backend == "rocm":
         return {"GPU_TARGETS": ";".join(map(str, targets))}
     return {}
+
+
+def _number(chosen: Candidate) -> dict[str, str]:
+    """Return the option by which a build tells its number, which its files do not without git."""
+    return {"LLAMA_BUILD_NUMBER": str(chosen.source.build)} if chosen.source.build else {}
 
 
 def _toolkit(option: ToolkitOption | None) -> PlanToolkit | None:

@@ -43,6 +43,7 @@ class RecipeSource(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
         version: the version the wheels carry.
         ggml: ggml's version, "" where the tree does not tell.
         label: what tells this source apart in a wheel's local version.
+        build: upstream's number of the build, 0 where the package does not tell: without git, its files do not.
     """
 
     name: str
@@ -55,6 +56,7 @@ class RecipeSource(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     version: str
     ggml: str = ""
     label: str
+    build: int = 0
 
 
 class OptionRow(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):

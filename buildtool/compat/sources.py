@@ -26,12 +26,14 @@ class SourceChoice(msgspec.Struct, frozen=True, kw_only=True):
         plan: what the Plan records.
         date: how old the tree is at most; None for today's upstream.
         label: what tells it apart in a wheel's local version.
+        build: upstream's number of the build, 0 where nothing tells it.
         facts: where the facts about it come from.
     """
 
     plan: PlanSource
     date: dt.date | None
     label: str
+    build: int = 0
     facts: tuple[str, ...] = ()
 
 
@@ -64,7 +66,7 @@ def is_path(text: str, recipe: Recipe) -> bool:
 def _offered(row: RecipeSource) -> SourceChoice:
     pin = Pin(name=row.distribution, version=row.release, filename=row.filename, sha256=row.sha256)
     plan = PlanSource(kind="sdist", name=row.name, version=row.version, pin=pin, subdir=row.subdir)
-    return SourceChoice(plan=plan, date=row.date, label=row.label, facts=row.source)
+    return SourceChoice(plan=plan, date=row.date, label=row.label, build=row.build, facts=row.source)
 
 
 def _by_name(text: str, recipe: Recipe) -> RecipeSource | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import msgspec
 from buildtool.compat.targets import parse_target
 from buildtool.deploy import rules
 from buildtool.deploy.disk import digest
-from buildtool.deploy.install import Hands, Order, Talk
+from buildtool.deploy.install import Hands
 from buildtool.deploy.journal import Record
 from buildtool.deploy.model import Installation, Runner, Verdict
+from buildtool.deploy.order import Order, Talk
 from buildtool.deploy.prove import Proof, answered, listed
 from buildtool.deploy.runners import read_runner
 from buildtool.deploy.server import Server
@@ -23,16 +23,12 @@ from buildtool.deploy.ways import Way, choose, ways
 from buildtool.errors import (
     GpubuildError,
     IncompatibleError,
-    IntegrityError,
     InvalidInputError,
     VerificationError,
 )
 from buildtool.probe.model import Device, Host
-from buildtool.store.paths import cache_root
 from buildtool.store.progress import Progress
-from buildtool.store.storage import delete_tree
 
-ORDER = "order.json"
 LIBRARY = {"cuda": "CUDA", "rocm": "ROCm"}
 #: Builds a backend wheel: the source for ``--source``, the backend and the target; returns the wheel.
 Build = Callable[[str, str, str], Path]
@@ -44,6 +40,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         method: a way, or ``auto``.
         built: a backend that is built already.
+        source: llama.cpp's source for a build, "" for the one that this Ollama's version leads to.
         model: which model the proof shall ask, "" for the smallest.
         now: restart without asking.
         watch: do it again after an upgrade.
@@ -52,6 +49,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str = "auto"
     built: Path | None = None
+    source: str = ""
     model: str = ""
     now: bool = False
     watch: bool = False
@@ -81,17 +79,26 @@ def plan(one: Installation, device: Device, host: Host, wish: Wish) -> Plan:
     (target, *_) = parse_target(device.target)
     verdict = next((row for row in one.verdicts if row.target == device.target), None)
     verdict = verdict or Verdict(device=device.name, target=device.target, state="absent", reason="not judged")
-    found = ways(one, verdict, target, host, built=wish.built is not None)
-    if wish.built is not None and wish.method == "auto":
-        library = _library_of(wish.built)
-        wish = msgspec.structs.replace(wish, method="vulkan" if library == "Vulkan" else "compile")
-    return Plan(
-        prefix=one.prefix, device=device.name, target=device.target, ways=found, chosen=choose(found, wish.method)
-    )
+    found = ways(one, verdict, target, host, built=wish.built is not None, source=wish.source)
+    chosen = choose(found, _method(wish))
+    return Plan(prefix=one.prefix, device=device.name, target=device.target, ways=found, chosen=chosen)
 
 
-def _library_of(built: Path) -> str:
-    return "Vulkan" if "vulkan" in built.name else ""
+def _method(wish: Wish) -> str:
+    """Return the way that is meant: whoever names a backend or a source means one of the builds.
+
+    Raises:
+        InvalidInputError: another way was asked for beside it.
+    """
+    if wish.built is None and not wish.source:
+        return wish.method
+    if wish.method == "auto":
+        return "vulkan" if wish.built is not None and "vulkan" in wish.built.name else "compile"
+    if wish.method not in {"compile", "vulkan"}:
+        option = "--from" if wish.built is not None else "--source"
+        what = f"{option} names what is built, and the way {wish.method} builds nothing."
+        raise InvalidInputError(what, hint=f"Leave {option} out, or take --method compile or vulkan.")
+    return wish.method
 
 
 def stage(
@@ -106,7 +113,7 @@ def stage(
     if way.method == "served":
         what = f"{chosen.device} is used already."
         raise InvalidInputError(what, hint="gpubuild ollama status shows by which runner.")
-    staged, built = Staged(env=way.env), ""
+    staged = Staged(env=way.env)
     if way.method == "retarget":
         staged = stage_retargeted(one, way, target.partition(":")[0], out, progress, site)
     elif way.method in {"compile", "vulkan"}:
@@ -114,7 +121,7 @@ def stage(
         backend = "vulkan" if way.method == "vulkan" else platform
         library = "Vulkan" if way.method == "vulkan" else LIBRARY[platform]
         wheel = wish.built if wish.built is not None else build(way.source, backend, target)
-        staged, built = stage_built(one, library, target, wheel, out, site), str(wheel.absolute())
+        staged = stage_built(one, library, target, wheel, out, site)
     return Order(
         method=way.method,
         target=target,
@@ -122,7 +129,8 @@ def stage(
         staged=staged,
         sha256=digest(out) if staged.runner else "",
         donor=way.donor,
-        built=built,
+        built=str(wish.built.absolute()) if wish.built is not None else "",
+        source=wish.source,
         model=wish.model,
         watch=wish.watch,
     )
@@ -212,45 +220,6 @@ def _runner_in_place(hands: Hands, order: Order, env: Mapping[str, str]) -> Runn
         what = f"{one.libraries} holds no runner."
         raise IncompatibleError(what)
     return found
-
-
-def waiting_place() -> Path:
-    """Return a new folder of the user's cache in which something may wait for root's step."""
-    place = cache_root() / "ollama" / secrets.token_hex(4)
-    place.mkdir(parents=True)
-    return place
-
-
-def leave(place: Path, order: Order) -> str:
-    """Write an order down beside what waits, and return the digest that names both."""
-    file = place / ORDER
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(order), indent=1))
-    return digest(file)
-
-
-def pick_up(place: Path, sha256: str) -> Order:
-    """Read an order that waits, and make sure that nobody changed it or what it names.
-
-    Raises:
-        InvalidInputError: there is none.
-        IntegrityError: its bytes, or those of its folder, are others.
-    """
-    file = place / ORDER
-    if not file.is_file():
-        what = f"{place} holds nothing that waits."
-        raise InvalidInputError(what, hint="Run gpubuild ollama enable again, without --staged.")
-    what = f"What waits in {place} is not what was made."
-    if digest(file) != sha256:
-        raise IntegrityError(what, why=f"The sha256 of {ORDER} is not {sha256}.")
-    order = msgspec.json.decode(file.read_bytes(), type=Order)
-    if order.staged.runner and digest(Path(order.staged.folder)) != order.sha256:
-        raise IntegrityError(what, why=f"{order.staged.folder} was changed.")
-    return order
-
-
-def forget(place: Path) -> None:
-    """Delete what waited."""
-    delete_tree(place)
 
 
 def needs_again(record: Record, one: Installation) -> tuple[str, ...]:

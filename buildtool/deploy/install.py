@@ -5,69 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
 from buildtool.deploy import watch
 from buildtool.deploy.disk import Disk
-from buildtool.deploy.journal import Journal, Method, Purpose, Record
+from buildtool.deploy.journal import Journal, Purpose, Record
 from buildtool.deploy.manager import Manager, drop_in, drop_in_text
 from buildtool.deploy.model import Installation
+from buildtool.deploy.order import Order, Outcome, Talk
 from buildtool.deploy.prove import Proof
 from buildtool.deploy.rights import disk_errors, require_rights
 from buildtool.deploy.server import Server
 from buildtool.deploy.site import Site
-from buildtool.deploy.stage import Staged
 from buildtool.deploy.transaction import Change, Transactions, foreign, item
 from buildtool.errors import GpubuildError, InputEndedError, InvalidInputError
 
 Prove = Callable[[Server], Proof]
-
-
-class Talk(Protocol):
-    """What the room may say and ask while it works."""
-
-    def note(self, text: str) -> None:
-        """Say something in passing."""
-
-    def ask(self, question: str) -> bool:
-        """Ask something; raises InputEndedError where nobody answers."""
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What shall be put into place, and why: everything the step with root's rights has to know.
-
-    Attributes:
-        method, target, device: the way, the device's target and name.
-        staged: what waits.
-        sha256: digest of the folder that waits, "" for none.
-        donor, built, model: see `buildtool.deploy.journal.Record`.
-        watch: whether a watcher shall do it again after an upgrade.
-    """
-
-    method: Method
-    target: str
-    device: str
-    staged: Staged
-    sha256: str = ""
-    donor: str = ""
-    built: str = ""
-    model: str = ""
-    watch: bool = False
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What came out: what was put into place or taken away, what was proved, what is special."""
-
-    purpose: Purpose
-    method: str
-    prefix: str
-    changed: tuple[str, ...]
-    proof: tuple[str, ...] = ()
-    proved: bool = False
-    kept: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 class Hands:
@@ -230,6 +184,7 @@ class Hands:
             runner=order.staged.runner,
             donor=order.donor,
             built=order.built,
+            source=order.source,
             model=order.model,
             env=order.staged.env,
             items=tuple(items),

@@ -65,7 +65,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         version, llama_cpp: what the installation was then.
         runner: the runner folder's name, "" when none was added.
         donor: the runner folder it was made from, "" for none.
-        built: the wheel or folder it was made from, "" for none.
+        built: the wheel or folder that somebody named, "" for none.
+        source: llama.cpp's source that somebody named, "" for the one that the version leads to.
         model: the model that the proof asked, "" for any.
         env: variables that were given to the service.
         items: what was put into place.
@@ -84,6 +85,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     runner: str = ""
     donor: str = ""
     built: str = ""
+    source: str = ""
     model: str = ""
     env: dict[str, str] = {}
     items: tuple[Item, ...] = ()
@@ -197,9 +199,10 @@ def _load(file: Path, kind: type[SealedT]) -> SealedT | None:
     hint = f"Nothing was done. Look at it; if it is yours to delete: rm {file}"
     try:
         sealed = msgspec.json.decode(text, type=_Sealed)
-        content = msgspec.json.encode(msgspec.json.decode(bytes(sealed.content), type=kind))
+        content = msgspec.json.encode(msgspec.json.decode(bytes(sealed.content)))  # as it was written, without blanks
+        value = msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise IntegrityError(what, why=str(error), hint=hint) from error
     if hashlib.sha256(content).hexdigest() != sealed.seal:
         raise IntegrityError(what, why="Its seal does not fit its content.", hint=hint)
-    return msgspec.json.decode(content, type=kind)
+    return value

@@ -15,12 +15,13 @@ from buildtool.errors import GpubuildError, ServiceError
 
 PATH_UNIT, SERVICE_UNIT = WATCH
 RUN_S = 60.0
+HEAD = "# Written by gpubuild ollama enable --watch. gpubuild ollama restore takes it away."
 SETTLE_S = 20  # an installer replaces the program before it has unpacked the libraries
 
 
 def path_unit(program: str) -> str:
     """Return the unit that watches Ollama's program."""
-    return f"""# Written by gpubuild ollama enable --watch. gpubuild ollama restore takes it away.
+    return f"""{HEAD}
 [Unit]
 Description=Watch Ollama for upgrades that remove gpubuild's runner
 
@@ -33,17 +34,45 @@ WantedBy=paths.target
 """
 
 
-def service_unit(command: str, prefix: str) -> str:
-    """Return the unit that puts the runner back."""
-    return f"""# Written by gpubuild ollama enable --watch. gpubuild ollama restore takes it away.
+def service_unit(start: str, unless: str = "") -> str:
+    """Return the unit that puts the runner back.
+
+    Args:
+        start: the command that does it, as systemd reads it.
+        unless: a folder whose presence says that there is nothing to do, "" where the command finds that out.
+    """
+    condition = f"ConditionPathExists=!{unless}\n" if unless else ""
+    return f"""{HEAD}
 [Unit]
 Description=Put gpubuild's runner back into Ollama
-
+{condition}
 [Service]
 Type=oneshot
 ExecStartPre=/bin/sleep {SETTLE_S}
-ExecStart={command} ollama reapply --prefix "{prefix}" --now
+ExecStart={start}
 """
+
+
+def require_systemd(site: Site, service: Service) -> None:
+    """Refuse to watch where nothing can.
+
+    Raises:
+        ServiceError: the server is no service of systemd's.
+    """
+    if service.manager in {"systemd", "systemd-user"}:
+        return
+    what = "Only systemd can watch for upgrades here."
+    hint = "Run gpubuild ollama reapply after each upgrade of Ollama."
+    if site.system == "windows":
+        hint += " With --print-script, --watch prints a scheduled task."
+    raise ServiceError(what, hint=hint)
+
+
+def folder_of(site: Site, service: Service) -> str:
+    """Return where units of an installation's manager go."""
+    if service.manager == "systemd-user":
+        return site.join(site.environ.get("HOME", "/root"), ".config", "systemd", "user")
+    return "/etc/systemd/system"
 
 
 def files(site: Site, one: Installation, scratch: Path) -> dict[Path, Path]:
@@ -52,15 +81,11 @@ def files(site: Site, one: Installation, scratch: Path) -> dict[Path, Path]:
     Raises:
         ServiceError: nothing here can watch.
     """
-    manager = one.service.manager
-    if manager not in {"systemd", "systemd-user"}:
-        what = "Only systemd can watch for upgrades here."
-        raise ServiceError(what, hint="Run gpubuild ollama reapply after each upgrade of Ollama.")
-    root = "/etc/systemd/system"
-    if manager == "systemd-user":
-        root = site.join(site.environ.get("HOME", "/root"), ".config", "systemd", "user")
+    require_systemd(site, one.service)
+    root = folder_of(site, one.service)
     command = str(Path(shutil.which(sys.argv[0]) or shutil.which("gpubuild") or "gpubuild").absolute())
-    texts = {PATH_UNIT: path_unit(one.program), SERVICE_UNIT: service_unit(command, one.prefix)}
+    start = f'{command} ollama reapply --prefix "{one.prefix}" --now'
+    texts = {PATH_UNIT: path_unit(one.program), SERVICE_UNIT: service_unit(start)}
     for name, text in texts.items():
         (scratch / name).write_text(text, "utf-8")
         (scratch / name).chmod(0o644)

@@ -13,11 +13,11 @@ from buildtool.compat.siblings import identical
 from buildtool.compat.targets import Target
 from buildtool.deploy import rules
 from buildtool.deploy.model import Installation, Runner, Verdict
+from buildtool.deploy.pins import not_known, source_of
 from buildtool.errors import IncompatibleError
 from buildtool.probe.model import Host
 
 Method = Literal["served", "igpu", "override", "retarget", "compile", "vulkan"]
-UPSTREAM = "https://github.com/ggml-org/llama.cpp"
 NO_FOLDERS = "this generation of Ollama picks up no new folder; 0.30 or newer does"
 ABSENT = {
     "igpu": "The card is not part of the processor, or something else stands in its way.",
@@ -46,7 +46,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         env: variables that the service needs for it.
         donor: the runner folder it is made from.
         chip: the processor that the donor's code is for.
-        source: what `gpubuild compile --source` is given, "" when llama.cpp's tag is not known.
+        source: what `gpubuild compile --source` is given, "" when no source of this llama.cpp is known.
         hint: what would have to be done first.
     """
 
@@ -62,7 +62,9 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hint: str = ""
 
 
-def ways(one: Installation, verdict: Verdict, target: Target, host: Host, *, built: bool = False) -> tuple[Way, ...]:
+def ways(
+    one: Installation, verdict: Verdict, target: Target, host: Host, *, built: bool = False, source: str = ""
+) -> tuple[Way, ...]:
     """Return every way for a device, best first.
 
     Args:
@@ -71,6 +73,7 @@ def ways(one: Installation, verdict: Verdict, target: Target, host: Host, *, bui
         target: the device's target.
         host: the machine, for what can be built on it.
         built: a backend that is built already was named.
+        source: llama.cpp's source that somebody named, "" for none.
     """
     used = verdict.state == "used"
     donor = _serving(one.runners, stand_in(target))
@@ -80,7 +83,7 @@ def ways(one: Installation, verdict: Verdict, target: Target, host: Host, *, bui
         reason=verdict.reason,
         stand_in="yes" if donor is not None else "no" if stand_in(target) else None,
     )
-    request = Request(source=_source(one) or None)
+    request = Request(source=source or source_of(one.llama_cpp) or None)
     rungs = {rung.step: rung for rung in ladder(target, host, request, served)}
     found = [Way(method="served", state="yes" if used else "no", reason=verdict.reason)]
     if verdict.would.startswith("OLLAMA_IGPU_ENABLE"):
@@ -88,7 +91,16 @@ def ways(one: Installation, verdict: Verdict, target: Target, host: Host, *, bui
         found.append(Way(method="igpu", state=_by_service(one), reason=reason, cost="one variable", env=IGPU))
     if target.platform == "rocm":
         found += [_override(one, target, host, rungs["override"], donor), _retarget(one, target)]
-    return (*found, _compile(one, target, rungs["recompile"], built=built), _vulkan(one, rungs["vulkan"], built=built))
+    wish = _Wish(built=built, named=bool(source), source=request.source or "")
+    return (*found, _compile(one, target, rungs["recompile"], wish), _vulkan(one, rungs["vulkan"], wish))
+
+
+class _Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build is made of: a backend that is there, or llama.cpp's source, and whether somebody named it."""
+
+    built: bool
+    named: bool
+    source: str
 
 
 IGPU = {"OLLAMA_IGPU_ENABLE": "1"}
@@ -187,47 +199,43 @@ def _retarget(one: Installation, target: Target) -> Way:
     )
 
 
-def _source(one: Installation) -> str:
-    tag = one.llama_cpp.value or ""
-    return f"{UPSTREAM}#{tag}" if tag.startswith("b") and tag[1:].isdigit() else ""
+def _of_source(one: Installation, rung: Rung, wish: _Wish) -> str:
+    """Say what a build is made of, and that somebody named it, since it has to fit what this Ollama runs."""
+    url, _, ref = wish.source.partition("#")
+    reason = f"{rung.reason}#{ref}" if ref and rung.reason.endswith(url) else rung.reason
+    runs = one.llama_cpp.value or "not known"
+    return f"{reason}; the source that you named (llama.cpp of this Ollama: {runs})" if wish.named else reason
 
 
-def _unknown_source(one: Installation) -> str:
-    found = one.llama_cpp
-    told = f"{found.value} is no tag of llama.cpp" if found.value else found.source
-    return f"the llama.cpp that this Ollama runs is not known: {told}"
-
-
-def _compile(one: Installation, target: Target, rung: Rung, *, built: bool) -> Way:
-    blocked, source = _blocked(one), _source(one)
+def _compile(one: Installation, target: Target, rung: Rung, wish: _Wish) -> Way:
+    blocked = _blocked(one)
     cost = "a compile of the whole backend"
     if blocked:
         return Way(method="compile", state="no", reason=blocked)
-    if built:
+    if wish.built:
         return Way(method="compile", state="yes", reason="the backend you named", cost="a copy")
-    if not source:
-        reason = _unknown_source(one)
-        hint = f"Build it yourself, then: gpubuild ollama enable --for-device {target} --from PATH"
-        return Way(method="compile", state="no", reason=reason, cost=cost, hint=hint)
+    if not wish.source:
+        hint = f"If you have its source: gpubuild ollama enable --for-device {target} --source PATH (or a git URL#TAG)"
+        return Way(method="compile", state="no", reason=not_known(one.llama_cpp), cost=cost, hint=hint)
     return Way(
-        method="compile", state=rung.state, reason=rung.reason, cost=cost, risk=rung.risk, source=source,
-        hint=rung.command if rung.state == "first" else "",
+        method="compile", state=rung.state, reason=_of_source(one, rung, wish), cost=cost, risk=rung.risk,
+        source=wish.source, hint=rung.command if rung.state == "first" else "",
     )  # fmt: skip
 
 
-def _vulkan(one: Installation, rung: Rung, *, built: bool) -> Way:
-    blocked, source = _blocked(one), _source(one)
+def _vulkan(one: Installation, rung: Rung, wish: _Wish) -> Way:
+    blocked = _blocked(one)
     there = next((runner for runner in one.runners if runner.library == "Vulkan" and runner.module), None)
     off = there is not None and rules.passed_by(there.name, one.service.environment)
     if there is not None and off:
         return Way(method="vulkan", state="no", reason=f"{there.name} is there, but {off}", hint="Take that out.")
-    if there is not None and not built:
+    if there is not None and not wish.built:
         reason = f"{there.name} is there: if it does not take the card, the card's Vulkan driver is missing"
         return Way(method="vulkan", state="no", reason=reason, hint="gpubuild doctor")
     if blocked:
         return Way(method="vulkan", state="no", reason=blocked)
-    if built:
+    if wish.built:
         return Way(method="vulkan", state="yes", reason="the backend you named", cost="a copy")
-    state: State = rung.state if source else "no"
-    reason = rung.reason if source else _unknown_source(one)
-    return Way(method="vulkan", state=state, reason=reason, cost=rung.cost, source=source, hint=rung.command)
+    state: State = rung.state if wish.source else "no"
+    reason = _of_source(one, rung, wish) if wish.source else not_known(one.llama_cpp)
+    return Way(method="vulkan", state=state, reason=reason, cost=rung.cost, source=wish.source, hint=rung.command)

@@ -13,6 +13,7 @@ from buildtool.errors import InvalidInputError, MissingToolError, NetworkError, 
 from buildtool.process import run
 
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+SHORT_COMMIT = re.compile(r"[0-9a-f]{7,63}")
 ALLOWED_PROTOCOLS = "https:http:ssh:git:file"
 LIST_TIMEOUT_S = 120.0
 FETCH_TIMEOUT_S = 3600.0
@@ -40,6 +41,8 @@ def checked_address(url: str, ref: str) -> None:
 def resolve_commit(url: str, ref: str) -> str:
     """Return the commit that `ref` names in the repository at `url`; a full commit names itself.
 
+    A commit may be shortened where a tag or branch points at it, and at no other that begins so.
+
     Raises:
         UnknownNameError: the repository has no such tag or branch.
         NetworkError: the repository cannot be reached.
@@ -54,6 +57,9 @@ def resolve_commit(url: str, ref: str) -> str:
     for name in (f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}", ref):
         if name in names:
             return names[name]
+    begun = {commit for commit in names.values() if commit.startswith(ref)} if SHORT_COMMIT.fullmatch(ref) else set()
+    if len(begun) == 1:
+        return begun.pop()
     what = f"{url} has no tag or branch {ref!r}."
     tags = [name.removeprefix("refs/tags/") for name in names if name.startswith("refs/tags/")]
     near = _near(ref, [tag for tag in tags if not tag.endswith("^{}")])

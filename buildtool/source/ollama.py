@@ -10,13 +10,17 @@ from typing import Literal
 import msgspec
 
 from buildtool import process
+from buildtool.compat.recipes import load_recipe
 from buildtool.errors import GpubuildError, InvalidInputError
 from buildtool.shell import command_line
 
 MODULE = re.compile(r"^module github\.com/ollama/ollama\s*$", re.MULTILINE)
 GO = re.compile(r"^go (\d+(?:\.\d+)+)", re.MULTILINE)
 UPSTREAM = "https://github.com/ggml-org/llama.cpp"
+RECIPE = "llama.cpp"
 ASK_S = 10.0
+_TAG = re.compile(r"b\d{4,}")
+_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
 class OllamaTree(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,28 @@ def _text(file: Path) -> str:
         return ""
 
 
+def pinned_source(pin: str) -> str:
+    """Return what `gpubuild compile --source` is given for a llama.cpp that Ollama names, "" where nothing leads to it.
+
+    A tag that the recipe offers from a package registry is taken from there; every other one, and a commit, from
+    upstream's git.
+    """
+    if _TAG.fullmatch(pin):
+        offered = (row.name for row in load_recipe(RECIPE).sources if row.label == pin)
+        return next(offered, f"{UPSTREAM}#{pin}")
+    return f"{UPSTREAM}#{pin}" if _COMMIT.fullmatch(pin) else ""
+
+
+def go_here() -> str | None:
+    """Return the version of the Go on PATH, None where there is none that answers."""
+    try:
+        told = process.run(("go", "version"), timeout_s=ASK_S, check=False).output
+    except GpubuildError:
+        return None
+    found = re.search(r"go(\d+(?:\.\d+)+)", told)
+    return found[1] if found else None
+
+
 def refuse(tree: OllamaTree, backend: str, targets: Sequence[str]) -> InvalidInputError:
     """Return the refusal of an Ollama checkout, with the commands that do what was meant.
 
@@ -68,24 +94,18 @@ def refuse(tree: OllamaTree, backend: str, targets: Sequence[str]) -> InvalidInp
     wanted = ";".join(targets) or "TARGET"
     kind = backend if backend in {"cuda", "rocm", "vulkan"} else "rocm" if wanted.startswith("gfx") else "cuda"
     what = f"{tree.path} is a checkout of Ollama, not of llama.cpp."
-    own = "Ollama's own build, for these targets:"
-    if tree.layout == "new":
-        why = (
-            f"From 0.30 on Ollama's backends are llama.cpp's own, of the tag in LLAMA_CPP_VERSION ({tree.pin or '?'})."
-        )
-        argv = ["gpubuild", "compile", "--backend", kind, "--runtime", "bundle"]
-        argv += [] if kind == "vulkan" else ["--target", wanted]
-        argv += ["--source", f"{UPSTREAM}#{tree.pin or 'TAG'}"]
-        hint = f"{command_line(argv)}, then gpubuild ollama enable --from dist/*.whl"
-        return InvalidInputError(what, why=why, hint=hint, details=(own, *_new_lines(tree, kind, wanted), *_go(tree)))
-    why = "Before 0.30 Ollama brings its own ggml, which only its own build turns into runners."
+    own = "By hand, for these targets:"
     if tree.layout == "older":
+        why = "It is built with Makefiles, which gpubuild does not drive."
         lines = (
             f'make -j CUDA_ARCHITECTURES="{_numbers(wanted)}"',
             f'make -j HIP_ARCHS_COMMON="{wanted.replace(";", " ")}" HIP_ARCHS_LINUX=',
         )
         return InvalidInputError(what, why=why, details=(own, lines[kind == "rocm"], "go build .", *_go(tree)))
-    return InvalidInputError(what, why=why, details=(own, *_old_lines(tree, kind, wanted), *_go(tree)))
+    argv = ["gpubuild", "compile", "--source", tree.path, "--backend", kind]
+    argv += [] if kind == "vulkan" else ["--target", wanted]
+    by_hand = _new_lines(tree, kind, wanted) if tree.layout == "new" else _old_lines(tree, kind, wanted)
+    return InvalidInputError(what, hint=f"{command_line(argv)} builds it", details=(own, *by_hand, *_go(tree)))
 
 
 def _numbers(targets: str) -> str:
@@ -114,13 +134,10 @@ def _old_lines(tree: OllamaTree, kind: str, targets: str) -> tuple[str, ...]:
 
 def _go(tree: OllamaTree) -> tuple[str, ...]:
     """Say whether the machine's Go is the one that the checkout wants."""
-    try:
-        told = process.run(("go", "version"), timeout_s=ASK_S, check=False).output
-    except GpubuildError:
+    here = go_here()
+    if here is None:
         return (f"It needs Go {tree.go or '?'}; there is none on PATH.",)
-    found = re.search(r"go(\d+(?:\.\d+)+)", told)
-    here = found[1] if found else "?"
-    old = found is not None and tree.go and _tuple(here) < _tuple(tree.go)
+    old = bool(tree.go) and _tuple(here) < _tuple(tree.go)
     return (f"It needs Go {tree.go or '?'}; here is {here}{', which is too old' if old else ''}.",)
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from buildtool.deploy.disk import Disk, digest, entries
 from buildtool.deploy.facts import facts
-from buildtool.deploy.install import Hands, Order
+from buildtool.deploy.install import Hands
 from buildtool.deploy.model import Installation, Known, Log, Models, Service
+from buildtool.deploy.order import Order
 from buildtool.deploy.prove import Proof
 from buildtool.deploy.runners import MARK
 from buildtool.deploy.server import Server

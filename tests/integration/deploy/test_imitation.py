@@ -116,3 +116,15 @@ def test_without_a_yes_nothing_happens(imitation: Imitation) -> None:
     assert gpubuild(imitation, "enable", "--dry-run").exit_code == 0
     assert "set -euo pipefail" in gpubuild(imitation, "enable", "--method", "retarget", "--print-script").stdout
     assert snapshot(imitation) == before
+
+
+def test_a_pin_whose_source_cannot_be_reached_is_told_before_anything_is_built(imitation: Imitation) -> None:
+    before = snapshot(imitation)
+    (imitation.home / ".gitconfig").write_text('[url "file:///nowhere/"]\n\tinsteadOf = https://github.com/\n')
+    failed = gpubuild(imitation, "enable", "--for-device", "sm_86", "--method", "compile", "--yes", "--now").exception
+    assert isinstance(failed, GpubuildError)
+    assert failed.exit_code == 6, failed
+    assert "(b11081) cannot be had" in failed.what
+    assert "--source PATH" in failed.hint
+    assert snapshot(imitation) == before
+    assert not list((imitation.home / "cache/ollama").iterdir()), "nothing waits for root"

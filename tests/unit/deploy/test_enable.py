@@ -5,33 +5,44 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import ollama_trees as trees
 import pytest
 from codeobj_samples import library
+from typer.testing import CliRunner
 
-from buildtool.cli.ollama_change import Asker
+from buildtool.cli.main import app
+from buildtool.cli.ollama_work import Asker
 from buildtool.compat.targets import parse_target
+from buildtool.deploy import enable as room
 from buildtool.deploy import stage, ways
+from buildtool.deploy.enable import Wish, plan
 from buildtool.deploy.enable import _loader_words as loader_words
-from buildtool.deploy.install import Hands, Order
+from buildtool.deploy.install import Hands
 from buildtool.deploy.listing import kept, parse_listing
 from buildtool.deploy.model import Installation
+from buildtool.deploy.order import Order
 from buildtool.deploy.server import Server
 from buildtool.deploy.site import copied
 from buildtool.deploy.status import status
 from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError, VerificationError
-from buildtool.probe.model import Device, Host, OperatingSystem
+from buildtool.probe.model import Device, Host, HostCompiler, Libc, OperatingSystem
+from buildtool.store.progress import Silent
 
 # --- the ways -------------------------------------------------------------------------------------------------------
 
+GLIBC = Libc(name="glibc", version="2.36")
+GCC = HostCompiler(family="gcc", version="12.2.0", cxx="/usr/bin/g++", cc="/usr/bin/gcc")
 LINUX = OperatingSystem(system="linux", machine="x86_64", id="debian", version="13", name="Debian", kernel="6.12")
 
 
-def found_ways(root: Path, device: Device, *others: Device, built: bool = False) -> dict[str, ways.Way]:
+def found_ways(
+    root: Path, device: Device, *others: Device, built: bool = False, source: str = ""
+) -> dict[str, ways.Way]:
     one = only(root, device)
     (target, *_) = parse_target(device.target or "")
-    host = Host(os=LINUX, devices=(device, *others))
-    return {way.method: way for way in ways.ways(one, one.verdicts[0], target, host, built=built)}
+    host = Host(os=LINUX, devices=(device, *others), host_compilers=(GCC,), libc=GLIBC)
+    return {way.method: way for way in ways.ways(one, one.verdicts[0], target, host, built=built, source=source)}
 
 
 def only(root: Path, *devices: Device) -> Installation:
@@ -83,6 +94,63 @@ def test_an_override_without_a_service_is_told_not_done(tmp_path: Path) -> None:
     assert "HSA_OVERRIDE_GFX_VERSION=10.3.0" in found["override"].hint
 
 
+def packaged(root: Path, version: str) -> Path:
+    """An Ollama of the distribution, which tells its version; nothing there can be run."""
+    trees.linux(root, prefix="usr", unit="")
+    trees.write(root / f"var/lib/pacman/local/ollama-{version}-1/files", "%FILES%\nusr/bin/ollama\n")
+    return root
+
+
+def test_a_build_is_made_of_the_llama_cpp_that_this_ollama_runs(tmp_path: Path) -> None:
+    found = found_ways(packaged(tmp_path, "0.35.0"), trees.RTX3060)["compile"]
+    assert (found.state, found.source) == ("yes", "https://github.com/ggml-org/llama.cpp#b11081")
+
+
+def test_where_no_pin_is_known_the_source_has_to_be_named(tmp_path: Path) -> None:
+    found = found_ways(packaged(tmp_path, "0.99.0"), trees.RTX3060)
+    assert (found["compile"].state, found["compile"].source) == ("no", "")
+    assert "--source PATH" in found["compile"].hint
+    named = found_ways(tmp_path, trees.RTX3060, source="llama-cpp-python-0.3.36")["compile"]
+    assert (named.state, named.source) == ("yes", "llama-cpp-python-0.3.36")
+    assert "the source that you named (llama.cpp of this Ollama: not known)" in named.reason
+
+
+def test_whoever_names_a_source_means_a_build(tmp_path: Path) -> None:
+    one = only(packaged(tmp_path, "0.99.0"), trees.RX6600)
+    host = Host(os=LINUX, devices=(trees.RX6600,), host_compilers=(GCC,), libc=GLIBC)
+    # Not the override or Ollama's own runner, which come first and hold; that the build itself needs a ROCm is said.
+    with pytest.raises(IncompatibleError, match="build a runner for exactly this card"):
+        plan(one, trees.RX6600, host, Wish(source="llama-cpp-python-0.3.36"))
+    with pytest.raises(InvalidInputError, match="builds nothing"):
+        plan(one, trees.RX6600, host, Wish(method="retarget", source="llama-cpp-python-0.3.36"))
+
+
+def test_of_two_installations_one_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trees.linux(tmp_path)
+    trees.linux(tmp_path, prefix="opt/ollama", unit="")
+    monkeypatch.setenv("GPUBUILD_DEVICES", "gfx1032")
+    monkeypatch.setattr("buildtool.cli.ollama_change.this_site", lambda: copied(tmp_path))
+    for command in (["enable", "--yes"], ["enable", "--dry-run"], ["restore"], ["reapply", "--now"]):
+        refused = CliRunner().invoke(app, ["ollama", *command]).exception
+        assert isinstance(refused, InvalidInputError), command
+        assert "2 installations" in refused.what
+        assert [line.partition("  ")[0] for line in refused.details] == ["--prefix /usr/local", "--prefix /opt/ollama"]
+    before = sorted(tmp_path.rglob("*"))
+    shown = CliRunner().invoke(app, ["ollama", "enable", "--dry-run", "--prefix", "/opt/ollama"])
+    assert "Ollama in /opt/ollama" in shown.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_checkout_of_ollama_is_not_taken_for_llama_cpp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trees.linux(tmp_path / "root")
+    checkout = trees.write(tmp_path / "o/go.mod", "module github.com/ollama/ollama\n\ngo 1.24\n").parent
+    monkeypatch.setenv("GPUBUILD_DEVICES", "gfx1032")
+    monkeypatch.setattr("buildtool.cli.ollama_change.this_site", lambda: copied(tmp_path / "root"))
+    refused = CliRunner().invoke(app, ["ollama", "enable", "--source", str(checkout), "--yes"]).exception
+    assert isinstance(refused, InvalidInputError)
+    assert "is a checkout of Ollama" in refused.what
+
+
 # --- staging --------------------------------------------------------------------------------------------------------
 
 
@@ -93,6 +161,20 @@ def test_a_built_backend_is_completed_from_ollamas_own_runner(tmp_path: Path) ->
     assert staged.runner == "cuda_v13_gpubuild_sm90"
     assert staged.runner > "cuda_v13", "the highest name wins"
     assert json.loads((tmp_path / "out" / stage.MARK).read_text())["target"] == "sm_90"
+
+
+def test_what_was_built_for_it_is_built_anew_after_an_upgrade_and_not_looked_for(tmp_path: Path) -> None:
+    root = packaged(tmp_path / "root", "0.99.0")
+    one, host = only(root, trees.H100), Host(os=LINUX, devices=(trees.H100,), host_compilers=(GCC,), libc=GLIBC)
+    wheel = trees.write(tmp_path / "built/libggml-cuda.so", trees.cuda_module()).parent
+    wish = Wish(method="compile", source="llama-cpp-python-0.3.36")
+    chosen = plan(one, trees.H100, host, wish)
+    progress = Silent()
+    order = room.stage(copied(root), one, chosen, wish, lambda *_words: wheel, progress, tmp_path / "out")
+    assert (order.built, order.source) == ("", "llama-cpp-python-0.3.36")
+    named = msgspec.structs.replace(wish, built=wheel, source="")
+    order = room.stage(copied(root), one, chosen, named, lambda *_words: wheel, progress, tmp_path / "two")
+    assert order.built == str(wheel)
 
 
 @pytest.mark.parametrize(

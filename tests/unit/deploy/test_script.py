@@ -41,9 +41,18 @@ def problems(node: tree_sitter.Node) -> list[str]:
     return found + [words for child in node.children for words in problems(child)]
 
 
-def parsed(text: str) -> list[str]:
+def tree(text: str) -> tree_sitter.Node:
     parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_powershell.language()))
-    return problems(parser.parse(text.encode()).root_node)
+    return parser.parse(text.encode()).root_node
+
+
+def named(node: tree_sitter.Node, kind: str) -> list[tree_sitter.Node]:
+    found = [node] if node.type == kind else []
+    return found + [one for child in node.children for one in named(child, kind)]
+
+
+def parsed(text: str) -> list[str]:
+    return problems(tree(text))
 
 
 def test_the_grammar_finds_a_mistake() -> None:
@@ -56,10 +65,38 @@ def test_powershell_for_an_rx_6600_on_windows(tmp_path: Path) -> None:
     text = script(site, one, plan, Wish(), "windows")
     assert parsed(text) == []
     folder = r"C:\Users\Ada\AppData\Local\Programs\Ollama\lib\ollama"
-    assert f"$final = {folder}\\rocm_v7_1_gpubuild_gfx1032" in text.replace('"', "").replace("'", "")
+    assert f"$final = '{folder}\\rocm_v7_1_gpubuild_gfx1032'" in text, "a bare word would be a command"
     assert "--from gfx1030 --to gfx1032 --thin" in text
     assert "Set-ExecutionPolicy" not in text
     assert "HSA_OVERRIDE" not in text
+
+
+def test_on_windows_a_scheduled_task_does_it_again(tmp_path: Path) -> None:
+    site, one, plan = planned(trees.windows(tmp_path), trees.RX6600, "windows", "retarget")
+    plain = script(site, one, plan, Wish(), "windows")
+    text = script(site, one, plan, Wish(watch=True), "windows")
+    assert parsed(text) == []
+    assert "ScheduledTask" not in plain
+    prefix = r"C:\Users\Ada\AppData\Local\Programs\Ollama"
+    wanted = f"""-Argument 'ollama enable --prefix "{prefix}" --for-device gfx1032 --yes --now'"""
+    assert wanted in text
+    assert "Register-ScheduledTask -TaskName gpubuild-ollama" in text
+    assert "# and: Unregister-ScheduledTask -TaskName gpubuild-ollama" in text
+    commands = {str(one.text.decode()) for one in named(tree(text), "command_name")}
+    assert {"New-ScheduledTaskAction", "New-ScheduledTaskTrigger", "Register-ScheduledTask"} <= commands
+    assert not {one for one in commands if "\\" in one or "://" in one}, "no path and no address is taken for a command"
+
+
+def test_the_watcher_of_a_script_needs_no_record(tmp_path: Path) -> None:
+    site, one, plan = planned(trees.linux(tmp_path), trees.RX6600, "linux", "retarget")
+    text = script(site, one, plan, Wish(watch=True), "linux")
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    assert "ConditionPathExists=!/usr/local/lib/ollama/rocm_v7_2_gpubuild_gfx1032" in text
+    assert "systemctl enable --now gpubuild-ollama.path" in text
+    assert "--for-device gfx1032 --method retarget --yes --now" in text
+    site, one, plan = planned(trees.linux(tmp_path / "b", unit=""), trees.RX6600, "linux", "retarget")
+    with pytest.raises(ServiceError, match="Only systemd"):
+        script(site, one, plan, Wish(watch=True), "linux")
 
 
 @pytest.mark.parametrize("method", ["retarget", "override"])
@@ -94,7 +131,7 @@ def test_the_units_that_gpubuild_writes_are_systemds_own_language(tmp_path: Path
     if analyze is None:
         pytest.skip("no systemd-analyze on this machine")
     (tmp_path / watch.PATH_UNIT).write_text(watch.path_unit("/usr/local/bin/ollama"))
-    (tmp_path / watch.SERVICE_UNIT).write_text(watch.service_unit("/bin/true", "/usr/local"))
+    (tmp_path / watch.SERVICE_UNIT).write_text(watch.service_unit("/bin/true", "/usr/local/x"))
     (tmp_path / UNIT).write_text("[Service]\nExecStart=/bin/true serve\n")
     (tmp_path / f"{UNIT}.d").mkdir()
     (tmp_path / f"{UNIT}.d/50-gpubuild.conf").write_bytes(drop_in_text({"A": "1"}, "RX 6600 (gfx1032)"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -138,6 +139,17 @@ def test_a_tampered_journal_is_refused_and_nothing_is_done(ground: Ground, file:
     with pytest.raises(IntegrityError):
         _recover_and_restore(ground)
     assert ground.snapshot() == before
+
+
+def test_a_record_from_before_a_field_was_added_is_read(ground: Ground) -> None:
+    faults.enable(ground, ground.hands())
+    place = ground.hands().transactions.state.record_file
+    content = json.loads(place.read_text())["content"]
+    del content["source"]
+    seal = hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+    place.write_text(json.dumps({"seal": seal, "content": content}))
+    faults.restore(ground, ground.hands())
+    assert not place.exists()
 
 
 def test_a_journal_that_names_a_place_of_others_is_refused_whoever_sealed_it(ground: Ground) -> None:

@@ -37,12 +37,11 @@ def test_other_trees_are_not(tmp_path: Path) -> None:
     assert recognise(tmp_path) is None
 
 
-def test_the_new_layout_is_built_from_llama_cpp_of_its_own_tag(tmp_path: Path) -> None:
+def test_the_new_layout_is_built_by_one_command_or_by_hand(tmp_path: Path) -> None:
     found = recognise(checkout(tmp_path, "new"))
     assert found is not None
     error = refuse(found, "auto", ["gfx1032"])
-    assert "--backend rocm --runtime bundle --target gfx1032" in error.hint
-    assert "llama.cpp#b11081" in error.hint
+    assert error.hint == f"gpubuild compile --source {tmp_path} --backend rocm --target gfx1032 builds it"
     assert any("-DCMAKE_HIP_ARCHITECTURES=gfx1032" in line for line in error.details)
     assert "-DCMAKE_CUDA_ARCHITECTURES=61;70" in refuse(found, "cuda", ["sm_61", "sm_70"]).details[1]
 
@@ -64,9 +63,8 @@ def test_the_guides_makefile_gets_its_list(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["compile", "plan"])
-def test_the_commands_say_so_before_anything_is_planned(tmp_path: Path, command: str) -> None:
+def test_a_plan_of_a_checkout_says_what_builds_it(tmp_path: Path) -> None:
     root = checkout(tmp_path, "new")
-    result = CliRunner().invoke(app, [command, "--source", str(root), "--target", "gfx1032"])
+    result = CliRunner().invoke(app, ["plan", "--source", str(root), "--target", "gfx1032"])
     assert isinstance(result.exception, InvalidInputError)
     assert "is a checkout of Ollama" in result.exception.what

@@ -226,3 +226,10 @@ def test_odd_names_have_a_digest(tmp_path: Path) -> None:
     (tree / "dangling").symlink_to("nowhere")
     Path(str(tree).encode().decode() + "/b\udcff").touch()
     assert len(tree_digest(tree)) == 64
+
+
+def test_a_commit_may_be_shortened_where_a_tag_or_branch_points_at_it(tmp_path: Path) -> None:
+    url, commit = repository(tmp_path / "r")
+    assert resolve(from_git(url, commit[:7])).ref == commit
+    with pytest.raises(UnknownNameError):
+        resolve(from_git(url, "0" * 7))

@@ -1,0 +1,78 @@
+"""The road of ``gpubuild ollama`` on an imitated installation: a user's commands, and what is seen at each step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from installation import Imitation
+
+from buildtool.deploy.disk import entries
+
+ROOT = Path(__file__).parents[2]
+
+
+def unpacked(wheel: Path, place: Path) -> Path:
+    """Unpack a runtime wheel; return the folder of its programs and libraries."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(place)
+    return next(place.glob("*/lib"))
+
+
+class Road:
+    """One walk: from the installation as it is, through changes, back to exactly what it was.
+
+    Args:
+        made: the installation; a tiny model is put into its store.
+        env: the environment of every command.
+    """
+
+    def __init__(self, made: Imitation, env: Mapping[str, str]) -> None:
+        self.made, self.env = made, {**env, "PYTHONPATH": str(ROOT)}
+        writer = str(ROOT / "buildtool/verify/inside/tiny_model.py")
+        subprocess.run([sys.executable, writer, str(made.models / "tiny.gguf")], check=True)
+        self.places = (made.prefix, made.unit.parent)
+        self.before = [list(entries(place)) for place in self.places]
+
+    def gpubuild(self, *words: str) -> dict[str, object]:
+        """Run a command of ``gpubuild ollama``; one that fails ends the walk with what it said."""
+        argv = [sys.executable, "-c", "from buildtool.cli.main import main; main()", "ollama", *words, "--json"]
+        started = time.monotonic()
+        argv += ["--prefix", str(self.made.prefix)]
+        done = subprocess.run(argv, env=self.env, capture_output=True, text=True)
+        print(f"== gpubuild ollama {' '.join(words)}: exit code {done.returncode}, {time.monotonic() - started:.1f} s")
+        if done.returncode:
+            sys.exit(done.stdout + done.stderr)
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    def start(self) -> None:
+        """Start the server and print what its discovery says."""
+        self.made.systemctl("restart", "ollama.service")
+        while "inference compute" not in self.made.log():
+            time.sleep(0.5)
+        print("before:", *self.discovery(), sep="\n  ")
+
+    def discovery(self) -> list[str]:
+        """What the last discovery said of devices."""
+        last = self.made.log().rpartition("discovering available GPUs")[2]
+        marks = ("inference compute", "dropping", "skipping")
+        return [line.partition("msg=")[2] for line in last.splitlines() if any(mark in line for mark in marks)]
+
+    def shown(self, outcome: dict[str, object]) -> None:
+        """Print what a change came to, and stop unless tokens came from the device."""
+        notes = [f"note: {note}" for note in outcome["notes"]]  # type: ignore[attr-defined]
+        print(*outcome["proof"], *notes, sep="\n")  # type: ignore[misc]
+        print("after:", *self.discovery(), sep="\n  ")
+        assert outcome["proved"] is True, "no tokens from the device"
+
+    def restore(self) -> None:
+        """Take everything out, and compare with what was there before."""
+        self.gpubuild("restore", "--now")
+        assert [list(entries(place)) for place in self.places] == self.before, "not as it was"
+        print("restored bit for bit")
