@@ -7,10 +7,13 @@ are all the same to sccache: a miss, after which it compiles.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import http.server
 import queue
 import secrets
+import socket
+import sys
 import threading
 import time
 from http import HTTPStatus
@@ -25,8 +28,10 @@ from buildtool.share.depot import Depot
 from buildtool.share.guard import GivenUpError, Guard
 from buildtool.share.seal import OVERHEAD, seal, unseal
 
+Request = socket.socket | tuple[bytes, socket.socket]
 LARGEST = 256 << 20
 WAITING = 512  # objects that wait to be sent; more are not sent
+WAITING_BYTES = 256 << 20  # all of them together: they wait in memory, beside the compilers
 SENDERS = 2
 SEND_S = 20.0
 DRAIN_S = 20.0
@@ -71,6 +76,7 @@ class Relay:
         self._handed: set[str] = set()
         self._lock = threading.Lock()
         self._waiting: queue.Queue[tuple[str, bytes] | None] = queue.Queue(WAITING)
+        self._waiting_bytes = 0
         self.check: bytes | None = None
         self._server = _Server(self)
         self._threads = [threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)]
@@ -89,8 +95,8 @@ class Relay:
         deadline = time.monotonic() + (DRAIN_S if error is None else 0.0)
         while self._waiting.unfinished_tasks and time.monotonic() < deadline and not self.guard.resting:
             time.sleep(0.02)
-        for _ in range(SENDERS):
-            if not self._waiting.full():
+        with contextlib.suppress(queue.Full):  # then they end with the program
+            for _ in range(SENDERS):
                 self._waiting.put_nowait(None)
         self._server.shutdown()
         self._server.server_close()
@@ -143,13 +149,22 @@ class Relay:
         if name.endswith(CHECK):
             self.check = body
             return
-        try:
-            if self.guard.resting:
-                self.count("dropped")
-            else:
-                self._waiting.put_nowait((name, body))
-        except queue.Full:
+        if self.guard.resting or not self._reserve(len(body)):
             self.count("dropped")
+            return
+        try:
+            self._waiting.put_nowait((name, body))
+        except queue.Full:
+            self._reserve(-len(body))
+            self.count("dropped")
+
+    def _reserve(self, size: int) -> bool:
+        """Take room for an object that waits, or with a negative size give it back; False when there is none."""
+        with self._lock:
+            if self._waiting_bytes + size > WAITING_BYTES:
+                return False
+            self._waiting_bytes += size
+            return True
 
     def _send(self) -> None:
         while (item := self._waiting.get()) is not None:
@@ -162,6 +177,7 @@ class Relay:
             except GivenUpError:
                 self.count("dropped")
             finally:
+                self._reserve(-len(body))
                 self._waiting.task_done()
 
 
@@ -171,6 +187,11 @@ class _Server(http.server.ThreadingHTTPServer):
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: Request, client_address: object) -> None:
+        """Say nothing of a client that went away: sccache's server is stopped while its connections are open."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -195,19 +216,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         """Take an object."""
-        length = self.headers.get("Content-Length", "")
-        if not length.isdigit():
-            self._answer(HTTPStatus.LENGTH_REQUIRED)
+        length = self._length()
+        if not self._allowed():
+            self.close_connection = True  # what a stranger sends is not read
+            return
+        if length is None or length > LARGEST - OVERHEAD:
+            self._answer(HTTPStatus.LENGTH_REQUIRED if length is None else HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             self.close_connection = True
             return
-        if int(length) > LARGEST - OVERHEAD:
-            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        body = self.rfile.read(length)
+        if len(body) < length:  # its sender was killed: half an object must not be kept as a whole one
             self.close_connection = True
             return
-        body = self.rfile.read(int(length))
-        if self._allowed():
-            self.server.relay.store(self._name(), body)
-            self._answer(HTTPStatus.CREATED)
+        self.server.relay.store(self._name(), body)
+        self._answer(HTTPStatus.CREATED)
 
     def do_MKCOL(self) -> None:
         """Folders are only parts of names."""
@@ -257,10 +279,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(HTTPStatus.UNAUTHORIZED)
         return False
 
+    def _length(self) -> int | None:
+        text = self.headers.get("Content-Length", "")
+        return int(text) if text.isascii() and text.isdigit() else None
+
     def _drain(self) -> None:
-        length = self.headers.get("Content-Length", "0")
-        if length.isdigit() and int(length):
-            self.rfile.read(min(int(length), 1 << 20))
+        length = self._length()
+        if length:
+            self.rfile.read(min(length, 1 << 20))
 
     def _answer(self, status: HTTPStatus, body: bytes = b"", kind: str = "application/octet-stream") -> None:
         self.send_response(status)

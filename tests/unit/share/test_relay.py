@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 import time
 import urllib.error
@@ -120,6 +122,60 @@ def test_what_is_too_large_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("buildtool.share.relay.LARGEST", 100)
     with Relay(Shelf(), KEY) as relay:
         assert ask(relay, "PUT", "one", b"x" * 200)[0] == 413
+
+
+def connected(relay: Relay, request: str) -> socket.socket:
+    """Send the beginning of a request, as a client that will not come to its end."""
+    port = int(relay.env["SCCACHE_WEBDAV_ENDPOINT"].rpartition(":")[2])
+    client = socket.create_connection(("127.0.0.1", port), timeout=10)
+    client.sendall(request.encode())
+    return client
+
+
+def test_half_an_object_of_a_client_that_was_killed_is_not_kept() -> None:
+    depot = Shelf()
+    with Relay(depot, KEY) as relay:
+        head = f"PUT /one HTTP/1.1\r\nAuthorization: Bearer {relay.token}\r\nContent-Length: 100\r\n\r\nhalf"
+        with connected(relay, head) as client:
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(1000) == b""
+        assert ask(relay, "PUT", "two", b"whole")[0] == 201
+    assert set(depot) == {"two"}
+
+
+def test_what_a_stranger_sends_is_not_even_read() -> None:
+    with Relay(Shelf(), KEY) as relay:
+        head = f"PUT /one HTTP/1.1\r\nAuthorization: Bearer guess\r\nContent-Length: {LARGEST // 2}\r\n\r\n"
+        with connected(relay, head) as client:
+            assert client.recv(1000).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_client_that_goes_away_is_no_news(capfd: pytest.CaptureFixture[str]) -> None:
+    with Relay(Shelf(), KEY) as relay:
+        with connected(relay, "GET /one HTTP/1.1\r\nAuthor") as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not closed
+        assert ask(relay, "GET", "one")[0] == 404
+        time.sleep(0.1)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_waits_to_be_sent_takes_no_more_memory_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("buildtool.share.relay.WAITING_BYTES", 100)
+    go = threading.Event()
+    depot = Shelf(lambda _name: go.wait(10) and None)
+    with Relay(depot, KEY, Guard()) as relay:
+        for name in ("one", "two", "three"):
+            assert ask(relay, "PUT", name, b"x" * 40)[0] == 201
+        assert relay.tally.dropped == 1
+        go.set()
+    assert set(depot) == {"one", "two"}
+    with Relay(depot, KEY) as relay:
+        for number in range(5):
+            assert ask(relay, "PUT", f"later{number}", b"x" * 100)[0] == 201
+            deadline = time.monotonic() + 10
+            while relay.tally.sent <= number and time.monotonic() < deadline:
+                time.sleep(0.01)
+        assert (relay.tally.sent, relay.tally.dropped) == (5, 0), "what was sent makes room again"
 
 
 def test_a_call_that_hangs_is_given_up_and_slow_ones_end_the_asking() -> None:
