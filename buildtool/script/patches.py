@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 from pathlib import Path
 
 from buildtool.source.model import SourceTree
@@ -23,6 +24,14 @@ def patch_text(before: SourceTree, after: SourceTree) -> str:
         old = Path(before.path, name)
         if not path.is_file() or path.is_symlink() or path.read_bytes() == old.read_bytes():
             continue
-        was, now = (one.read_text("utf-8").splitlines(keepends=True) for one in (old, path))
-        chunks += difflib.unified_diff(was, now, f"a/{name}", f"b/{name}")
+        chunks += map(_ended, difflib.unified_diff(_lines(old), _lines(path), f"a/{name}", f"b/{name}"))
     return "".join(chunks)
+
+
+def _lines(path: Path) -> list[str]:
+    """Return a file's lines as git tells them apart: at line feeds alone, which stay."""
+    return io.StringIO(path.read_bytes().decode("utf-8"), newline="\n").readlines()
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

@@ -136,16 +136,22 @@ def test_what_a_plan_leaves_open_is_refused() -> None:
         script_text(msgspec.structs.replace(rocm, source=local), "auto", "x")
 
 
-def test_a_patch_makes_the_patched_tree_of_the_source(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", ["one\n{}\nthree\n", "one\r\n{}\r\nthree\r\n", "one\n\f{}\n\u2028three\n", "one\n{}", "{}\n\nlast"],
+    ids=["plain", "as Windows ends lines", "other separators", "no end of line", "no end of the last line"],
+)  # fmt: skip
+def test_a_patch_makes_the_patched_tree_of_the_source(tmp_path: Path, text: str) -> None:
     for name, words in (("before", "old"), ("after", "new")):
         (tmp_path / name / "sub").mkdir(parents=True)
-        (tmp_path / name / "sub" / "file.h").write_text(f"one\n{words}\nthree\n")
+        for file in ("file.h", "other.h"):
+            (tmp_path / name / "sub" / file).write_bytes(text.format(words).encode())
         (tmp_path / name / "same").write_bytes(b"\xff\x00")
     before, after = (SourceTree(path=str(tmp_path / name), digest=name) for name in ("before", "after"))
     assert patch_text(before, before) == ""
-    (tmp_path / "patch").write_text(patch_text(before, after))
+    (tmp_path / "patch").write_bytes(patch_text(before, after).encode())
     subprocess.run(["git", "apply", str(tmp_path / "patch")], cwd=before.path, check=True)
-    assert (tmp_path / "before/sub/file.h").read_text() == "one\nnew\nthree\n"
+    for file in ("file.h", "other.h"):
+        assert (tmp_path / "before" / "sub" / file).read_bytes() == text.format("new").encode()
 
 
 def test_the_hip_sdk_compiles_everything_on_windows_and_no_visual_c_is_asked_for() -> None:
