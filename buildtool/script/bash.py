@@ -111,6 +111,8 @@ def _run(step: Run) -> Iterator[str]:
     if step.made:
         yield f"if [ ! -e {word(step.made)} ]; then"
         indent = "    "
+    if step.draft:
+        yield f"{indent}rm -rf {word(step.draft)}"
     first, *rest = _broken(words)
     if step.cwd:
         first = f"(cd {word(step.cwd)} && {first}"
@@ -121,6 +123,8 @@ def _run(step: Run) -> Iterator[str]:
     yield indent + first + (" \\" if rest else "")
     for number, line in enumerate(rest):
         yield f"{indent}    {line}" + (" \\" if number + 1 < len(rest) else "")
+    if step.draft:
+        yield f"{indent}mv {word(step.draft)} {word(step.made)}"
     if step.made:
         yield "fi"
 

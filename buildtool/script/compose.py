@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import requires
-from pathlib import Path
 
 from buildtool import __version__
 from buildtool.build.configure import LEAKS, cmake_arguments
@@ -29,6 +28,7 @@ from buildtool.script.model import (
     var,
 )
 from buildtool.script.toolkits import BUILD, RECIPE, SOURCE, TOOLS, WORK, Ready, make_ready, requirements
+from buildtool.store.download import file_name
 from buildtool.toolchain.model import Toolchain
 
 PYTHON, DOWNLOADS, INSTALL = var("python"), f"{WORK}/downloads", var("install")
@@ -105,7 +105,11 @@ def _tools(plan: Plan) -> tuple[Step, ...]:
         Note("CMake and Ninja, as gpubuild itself requires them"),
         Need(PYTHON, "Install Python 3 with pip."),
         Let("tools", f"{WORK}/tools"),
-        Run((PYTHON, "-m", "pip", "install", "--quiet", "--target", TOOLS, *wanted), made=TOOLS),
+        Run(
+            (PYTHON, "-m", "pip", "install", "--quiet", "--target", f"{TOOLS}.new", *wanted),
+            made=TOOLS,
+            draft=f"{TOOLS}.new",
+        ),
         Let("cmake", f"{TOOLS}/cmake/data/bin/cmake{ending}"),
         First("ninja", (f"{TOOLS}/ninja/data/bin/ninja{ending}", f"{TOOLS}/bin/ninja{ending}"), "Ninja is missing."),
         *([Lines("$ninja = $ninja.Replace('\\', '/')")] if ending else []),
@@ -120,10 +124,11 @@ def _source(plan: Plan) -> tuple[Step, ...]:
     whole = f"{WORK}/whole"
     below = (Let("source", f"{whole}/{source.subdir}"),) if source.subdir else (Let("source", whole),)
     if source.kind == "git":
-        clone = ("git", "clone", "--no-checkout", source.url or "", whole)
+        clone = ("git", "clone", "--no-checkout", source.url or "", f"{whole}.new")
         checkout = ("git", "-C", whole, "checkout", "--quiet", "--detach", source.ref or "")
-        return note, Need("git", "Install git."), Run(clone, made=whole), Run(checkout), *below
-    archive, fetch = _archive(source)
+        fetch = Run(clone, made=whole, draft=f"{whole}.new")
+        return note, Need("git", "Install git."), fetch, Run(checkout), *below
+    archive, fetched = _archive(source)
     sha256 = source.pin.sha256 if source.pin is not None else source.sha256 or ""
     if not sha256:
         what = f"The archive {source.url} has no sha256 yet, so a script could not check it."
@@ -131,7 +136,7 @@ def _source(plan: Plan) -> tuple[Step, ...]:
     unpack = ("tar", "-x", "-f", archive, "-C", f"{whole}.new", "--strip-components=1")
     return (
         note,
-        *fetch,
+        *fetched,
         Check(archive, sha256),
         Folder(f"{whole}.new"),
         Run(unpack, made=whole),
@@ -144,14 +149,18 @@ def _archive(source: PlanSource) -> tuple[str, tuple[Step, ...]]:
     """Return where the archive comes to lie, and the steps that fetch it."""
     pin = source.pin
     if pin is None:
-        archive = f"{DOWNLOADS}/{Path(source.url or '').name}"
-        return archive, (Run(("curl", "--fail", "--location", "--output", archive, source.url or ""), made=archive),)
+        archive = f"{DOWNLOADS}/{file_name(source.url or '')}"
+        curl = ("curl", "--fail", "--location", "--output", f"{archive}.part", source.url or "")
+        return archive, (Run(curl, made=archive, draft=f"{archive}.part"),)
     listed, archive = f"{WORK}/source.txt", f"{DOWNLOADS}/{pin.filename}"
     fetch = (
         PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--no-binary", pin.name,
-        "--dest", DOWNLOADS, "-r", listed,
+        "--dest", f"{DOWNLOADS}.new", "-r", listed,
     )  # fmt: skip
-    return archive, (Write(listed, requirements((pin,))), Run(fetch, made=archive))
+    return archive, (
+        Write(listed, requirements((pin,))),
+        Run(fetch, made=archive, draft=f"{DOWNLOADS}.new/{pin.filename}"),
+    )
 
 
 def _rename(plan: Plan, draft: str, final: str) -> tuple[Step, ...]:

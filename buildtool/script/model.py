@@ -77,12 +77,17 @@ class Write(msgspec.Struct, frozen=True, tag=True):
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
-    """A command; with `inside`, in the root filesystem; with `cwd`, from there; unless the path `made` exists."""
+    """A command; with `inside`, in the root filesystem; with `cwd`, from there; unless the path `made` exists.
+
+    With `draft`, the command makes that path, which is renamed to `made` when it is whole: a command that was stopped
+    leaves nothing that a second run would take for done.
+    """
 
     argv: tuple[str, ...]
     inside: bool = False
     cwd: str = ""
     made: str = ""
+    draft: str = ""
 
 
 class Check(msgspec.Struct, frozen=True, tag=True):

@@ -131,6 +131,9 @@ def _run(step: Run) -> Iterator[str]:
     indent = "    " if step.made else ""
     if step.made:
         yield f"if (-not (Test-Path -LiteralPath {word(step.made)})) {{"
+    if step.draft:
+        left = word(step.draft)
+        yield f"{indent}if (Test-Path -LiteralPath {left}) {{ Remove-Item -Recurse -Force -LiteralPath {left} }}"
     if step.cwd:
         yield f"{indent}Push-Location -LiteralPath {word(step.cwd)}"
     yield f"{indent}Invoke-Program {word(program)} @("
@@ -139,5 +142,7 @@ def _run(step: Run) -> Iterator[str]:
     yield f"{indent})"
     if step.cwd:
         yield f"{indent}Pop-Location"
+    if step.draft:
+        yield f"{indent}Move-Item -LiteralPath {word(step.draft)} -Destination {word(step.made)}"
     if step.made:
         yield "}"

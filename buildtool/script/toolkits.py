@@ -13,12 +13,12 @@ from buildtool.toolchain.installed import CLANG_PLACES, GLSLC_PLACES
 from buildtool.toolchain.rootfs.layout import GLSLC, GLSLC_SCRIPT, NVCC
 from buildtool.toolchain.rootfs.make import HOOK
 from buildtool.toolchain.rootfs.record import KEPT
+from buildtool.toolchain.rootfs.suite import KEYRINGS
 from buildtool.toolchain.sandbox import ISOLATIONS, MERGED, PATH, SCRATCH, TOP_LEVEL
 
 WORK, TOOLKIT, TREE, SOURCE, RECIPE, BUILD, TOOLS = map(
     var, ("work", "toolkit", "tree", "source", "recipe", "build", "tools")
 )
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # NVIDIA's wheels bring no stand-in for the driver at link time: one with the same names is made of its header.
 COMPLETE_CUDA = """\
 ln -sfn lib "${toolkit}/lib64"
@@ -30,6 +30,9 @@ mkdir -p "${toolkit}/lib/stubs"
 grep -oE '\\bcu[A-Z][A-Za-z0-9_]*' "${toolkit}/include/cuda.h" | sort -u |
     sed 's/.*/int &(void) { return 34; }/' |
     "${cc}" -x c -shared -fPIC -Wl,-soname,libcuda.so.1 -o "${toolkit}/lib/stubs/libcuda.so" -"""
+FILL_SOURCES = """\
+sed -e "s|DEBIAN_MIRROR|${DEBIAN_MIRROR}|" -e "s|DEBIAN_KEYRING|${keyring}|" \\
+    "${work}/suite.template" > "${work}/suite.sources\""""
 CL_HINT = "Run this in the Developer PowerShell for VS 2022 (x64), which sets up the Visual C++ compiler."
 
 
@@ -80,14 +83,14 @@ def _cuda_wheels(plan: Plan, toolkit: PlanToolkit) -> Ready:
     windows = plan.platform.startswith("windows")
     listed = f"{WORK}/cuda-wheels.txt"
     major = toolkit.version.partition(".")[0]
-    root = f"{WORK}/cuda/nvidia/cu{major}"
-    install = ("-m", "pip", "install", "--no-deps", "--require-hashes", "--target", f"{WORK}/cuda", "-r", listed)
+    wheels, draft = f"{WORK}/cuda", f"{WORK}/cuda.new"
+    install = ("-m", "pip", "install", "--no-deps", "--require-hashes", "--target", draft, "-r", listed)
     nvcc = f"{TOOLKIT}/bin/nvcc{'.exe' if windows else ''}"
     steps: list[Step] = [
         Note(f"CUDA {toolkit.version}: NVIDIA's wheels, fixed by their sha256"),
         Write(listed, requirements(toolkit.pins)),
-        Run((var("python"), *install), made=root),
-        Let("toolkit", root),
+        Run((var("python"), *install), made=wheels, draft=draft),
+        Let("toolkit", f"{wheels}/nvidia/cu{major}"),
     ]
     if not windows:
         steps.append(Lines(COMPLETE_CUDA))
@@ -223,7 +226,7 @@ def _tree(toolkit: PlanToolkit) -> tuple[Step, ...]:
         raise InvalidInputError(what, hint="Write a lock first: gpubuild plan ... --out gpubuild.lock")
     sources = "\n".join(
         ["Types: deb", "URIs: DEBIAN_MIRROR", f"Suites: {' '.join(rootfs.suites)}",
-         f"Components: {' '.join(rootfs.components)}", f"Signed-By: {KEYRING}"]
+         f"Components: {' '.join(rootfs.components)}", "Signed-By: DEBIAN_KEYRING"]
     )  # fmt: skip
     listed = "".join(f"{pin.sha256}  {pin.filename}\n" for pin in toolkit.pins)
     make = (
@@ -239,13 +242,14 @@ def _tree(toolkit: PlanToolkit) -> tuple[Step, ...]:
         Note(f"{rootfs.name}: a private root filesystem of {len(toolkit.pins)} Debian packages"),
         Need("mmdebstrap", "Install it: apt-get install mmdebstrap"),
         Lines(': "${DEBIAN_MIRROR:?Name the Debian mirror to fetch from: export DEBIAN_MIRROR=<its address>}"'),
+        First("keyring", KEYRINGS, "Debian's archive keys are missing: apt-get install debian-archive-keyring"),
         Let("tree", f"{WORK}/{rootfs.name}"),
         Lines('if [ ! -e "${tree}" ]; then'),
         Folder(debs),
         Write(f"{WORK}/hook", HOOK),
         Run(("chmod", "755", f"{WORK}/hook")),
         Write(f"{WORK}/suite.template", sources + "\n"),
-        Lines('sed "s|DEBIAN_MIRROR|${DEBIAN_MIRROR}|" "${work}/suite.template" > "${work}/suite.sources"'),
+        Lines(FILL_SOURCES),
         Run(("rm", "-rf", f"{TREE}.new")),
         Export("GPUBUILD_DEBS", debs),
         Run(make),

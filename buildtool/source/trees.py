@@ -91,14 +91,14 @@ def _from_git(source: PlanSource, store: Store, progress: Progress | None) -> En
 
 
 def _from_archive(source: PlanSource, store: Store, progress: Progress | None) -> Entry:
-    from buildtool.store.download import Downloads, Wanted, locate
+    from buildtool.store.download import Downloads, Wanted, file_name, locate
     from buildtool.store.index import Index
 
     pin, url = source.pin, source.url
     if pin is not None:
         name, sha256, origin = f"{pin.name}-{pin.version}", pin.sha256, f"{pin.name} {pin.version} (package registry)"
     elif url is not None and source.sha256 is not None:
-        name, sha256, origin = Path(url).name.partition(".tar")[0], source.sha256, url
+        name, sha256, origin = file_name(url).partition(".tar")[0], source.sha256, url
     else:
         what = f"The source {source.name!r} says neither which registry file nor which address it is."
         raise InvalidInputError(what)
@@ -106,7 +106,7 @@ def _from_archive(source: PlanSource, store: Store, progress: Progress | None) -
     def wanted(index: Index) -> Wanted:
         if pin is not None:
             return locate(index, pin.name, pin.filename, pin.sha256)
-        return Wanted(filename=Path(str(url)).name, sha256=sha256, urls=(str(url),))
+        return Wanted(filename=file_name(str(url)), sha256=sha256, urls=(str(url),))
 
     def fill(content: Path) -> Filled:
         with Index() as index, Downloads(index, progress=progress).fetched(wanted(index)) as archive:

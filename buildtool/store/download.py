@@ -43,6 +43,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     urls: tuple[str, ...]
 
 
+def file_name(url: str) -> str:
+    """Return the name under which a file is kept that lies at an address: without its query, and readable."""
+    return Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "download"
+
+
 def locate(index: Index, name: str, filename: str, sha256: str) -> Wanted:
     """Find a pinned file of package `name` in the configured registries.
 
@@ -108,7 +113,7 @@ class Downloads:
         Raises:
             GpubuildError: as `fetched`.
         """
-        filename = Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "download"
+        filename = file_name(url)
         folder = self._root / f"unpinned-{hashlib.sha256(url.encode()).hexdigest()}"
         with storage_errors(folder, filename), filelock.FileLock(f"{folder}.lock"):
             delete_tree(folder)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,10 +15,11 @@ from hypothesis import strategies as st
 from script_samples import GOLDEN, golden_text, samples
 from tree_sitter import Language, Node, Parser
 
-from buildtool.compat.model import Plan, PlanToolkit
+from buildtool.compat.model import Plan, PlanSource, PlanToolkit
 from buildtool.errors import InvalidInputError, UnknownNameError
 from buildtool.script import bash, patch_text, powershell, script_text
-from buildtool.script.model import var
+from buildtool.script.compose import _archive
+from buildtool.script.model import Folder, Let, Script, Write, var
 from buildtool.source.model import SourceTree
 
 SAMPLES = samples()
@@ -97,14 +100,35 @@ def test_every_word_is_one_string_of_powershell(word: str) -> None:
 
 
 def test_a_here_document_holds_any_content(tmp_path: Path) -> None:
-    from buildtool.script.model import Script, Write
-
     content = "a $b `c` \\ 'd' \"e\"\nGPUBUILD_END\n'@\nlast\n"
     script = Script(head=("x",), steps=(Write(str(tmp_path / "file"), content),))
     subprocess.run(["bash"], input=bash.render(script), text=True, check=True)
     assert (tmp_path / "file").read_text() == content
     with pytest.raises(InvalidInputError):
         powershell.render(script)
+
+
+CURL = """#!/bin/sh
+while [ "$1" != --output ]; do shift; done
+if [ -e "$0.again" ]; then echo whole > "$2"; exit; fi
+touch "$0.again"
+echo half > "$2"
+kill -KILL "$PPID"
+"""
+
+
+def test_what_a_killed_run_left_half_made_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "curl").write_text(CURL)
+    (tmp_path / "curl").chmod(0o755)
+    source = PlanSource(kind="archive", name="a", version="1", url="https://host.example/a%20b.tar.gz?token=1")
+    steps = (Let("work", str(tmp_path / "wo rk")), Folder(f"{var('work')}/downloads"), *_archive(source)[1])
+    text = bash.render(Script(head=("x",), steps=steps))
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    first = subprocess.run(["bash"], input=text, text=True, env=env, check=False)
+    assert first.returncode == -signal.SIGKILL
+    subprocess.run(["bash"], input=text, text=True, env=env, check=True)
+    (archive,) = (tmp_path / "wo rk" / "downloads").iterdir()
+    assert (archive.name, archive.read_text()) == ("a b.tar.gz", "whole\n")
 
 
 def linux() -> Plan:

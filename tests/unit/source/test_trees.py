@@ -110,9 +110,10 @@ def test_an_archive_without_a_top_folder_works(server: FileServer, tmp_path: Pat
     assert FILES.items() <= content(acquire(source).path).items()
 
 
-def test_an_unpinned_archive_gets_pinned_with_one_download(server: FileServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/tree.tar.gz", "/a%20tree.tar.gz", "/tree.tar.gz?token=1", "/folder/?file=tree"])
+def test_an_unpinned_archive_gets_pinned_with_one_download(server: FileServer, tmp_path: Path, path: str) -> None:
     data = sdist(tmp_path / "x")
-    source = resolve(archived(server.add("/tree.tar.gz", data)))
+    source = resolve(archived(server.add(path, data)))
     assert source.sha256 == hashlib.sha256(data).hexdigest()
     assert content(acquire(source).path) == FILES
     assert len(server.requests) == 1

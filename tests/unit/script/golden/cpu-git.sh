@@ -32,7 +32,10 @@ step "CMake and Ninja, as gpubuild itself requires them"
 command -v "${python}" > /dev/null || die "${python} is missing. Install Python 3 with pip."
 tools="${work}/tools"
 if [ ! -e "${tools}" ]; then
-    "${python}" -m pip install --quiet --target "${tools}" 'cmake' "ninja"
+    rm -rf "${tools}.new"
+    "${python}" -m pip install --quiet --target "${tools}.new" 'cmake' \
+        "ninja"
+    mv "${tools}.new" "${tools}"
 fi
 cmake="${tools}/cmake/data/bin/cmake"
 ninja=
@@ -44,7 +47,9 @@ done
 step "Source: https://git.example/llama.cpp.git"
 command -v git > /dev/null || die "git is missing. Install git."
 if [ ! -e "${work}/whole" ]; then
-    git clone --no-checkout https://git.example/llama.cpp.git "${work}/whole"
+    rm -rf "${work}/whole.new"
+    git clone --no-checkout https://git.example/llama.cpp.git "${work}/whole.new"
+    mv "${work}/whole.new" "${work}/whole"
 fi
 git -C "${work}/whole" checkout --quiet --detach 0123456789abcdef0123456789abcdef01234567
 source="${work}/whole"

@@ -32,7 +32,10 @@ step "CMake and Ninja, as gpubuild itself requires them"
 command -v "${python}" > /dev/null || die "${python} is missing. Install Python 3 with pip."
 tools="${work}/tools"
 if [ ! -e "${tools}" ]; then
-    "${python}" -m pip install --quiet --target "${tools}" 'cmake' "ninja"
+    rm -rf "${tools}.new"
+    "${python}" -m pip install --quiet --target "${tools}.new" 'cmake' \
+        "ninja"
+    mv "${tools}.new" "${tools}"
 fi
 cmake="${tools}/cmake/data/bin/cmake"
 ninja=
@@ -46,8 +49,10 @@ cat > "${work}/source.txt" <<'GPUBUILD_END'
 llama-cpp-python==0.3.36 --hash=sha256:832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 GPUBUILD_END
 if [ ! -e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" ]; then
+    rm -rf "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz"
     "${python}" -m pip download --quiet --no-deps --require-hashes --no-binary llama-cpp-python --dest \
-        "${work}/downloads" -r "${work}/source.txt"
+        "${work}/downloads.new" -r "${work}/source.txt"
+    mv "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz" "${work}/downloads/llama_cpp_python-0.3.36.tar.gz"
 fi
 printf '%s  %s\n' 832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" | sha256sum --check --quiet --strict -
 mkdir -p "${work}/whole.new"

@@ -44,16 +44,18 @@ Write-Host '== CMake and Ninja, as gpubuild itself requires them'
 if (-not (Get-Command "${python}" -ErrorAction Ignore)) { throw "${python} is missing. Install Python 3 with pip." }
 $tools = "${work}/tools"
 if (-not (Test-Path -LiteralPath "${tools}")) {
+    if (Test-Path -LiteralPath "${tools}.new") { Remove-Item -Recurse -Force -LiteralPath "${tools}.new" }
     Invoke-Program "${python}" @(
         '-m',
         'pip',
         'install',
         '--quiet',
         '--target',
-        "${tools}",
+        "${tools}.new",
         'cmake',
         'ninja'
     )
+    Move-Item -LiteralPath "${tools}.new" -Destination "${tools}"
 }
 $cmake = "${tools}/cmake/data/bin/cmake.exe"
 $ninja = @("${tools}/ninja/data/bin/ninja.exe", "${tools}/bin/ninja.exe") |
@@ -67,6 +69,7 @@ Write-TextFile "${work}/source.txt" @'
 llama-cpp-python==0.3.36 --hash=sha256:832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 '@
 if (-not (Test-Path -LiteralPath "${work}/downloads/llama_cpp_python-0.3.36.tar.gz")) {
+    if (Test-Path -LiteralPath "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz") { Remove-Item -Recurse -Force -LiteralPath "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz" }
     Invoke-Program "${python}" @(
         '-m',
         'pip',
@@ -77,10 +80,11 @@ if (-not (Test-Path -LiteralPath "${work}/downloads/llama_cpp_python-0.3.36.tar.
         '--no-binary',
         'llama-cpp-python',
         '--dest',
-        "${work}/downloads",
+        "${work}/downloads.new",
         '-r',
         "${work}/source.txt"
     )
+    Move-Item -LiteralPath "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz" -Destination "${work}/downloads/llama_cpp_python-0.3.36.tar.gz"
 }
 if ((Get-FileHash -Algorithm SHA256 -LiteralPath "${work}/downloads/llama_cpp_python-0.3.36.tar.gz").Hash -ne '832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e') {
     throw "${work}/downloads/llama_cpp_python-0.3.36.tar.gz is not the file that was planned: its sha256 differs."

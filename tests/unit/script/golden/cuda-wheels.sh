@@ -32,7 +32,10 @@ step "CMake and Ninja, as gpubuild itself requires them"
 command -v "${python}" > /dev/null || die "${python} is missing. Install Python 3 with pip."
 tools="${work}/tools"
 if [ ! -e "${tools}" ]; then
-    "${python}" -m pip install --quiet --target "${tools}" 'cmake' "ninja"
+    rm -rf "${tools}.new"
+    "${python}" -m pip install --quiet --target "${tools}.new" 'cmake' \
+        "ninja"
+    mv "${tools}.new" "${tools}"
 fi
 cmake="${tools}/cmake/data/bin/cmake"
 ninja=
@@ -46,8 +49,10 @@ cat > "${work}/source.txt" <<'GPUBUILD_END'
 llama-cpp-python==0.3.36 --hash=sha256:832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 GPUBUILD_END
 if [ ! -e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" ]; then
+    rm -rf "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz"
     "${python}" -m pip download --quiet --no-deps --require-hashes --no-binary llama-cpp-python --dest \
-        "${work}/downloads" -r "${work}/source.txt"
+        "${work}/downloads.new" -r "${work}/source.txt"
+    mv "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz" "${work}/downloads/llama_cpp_python-0.3.36.tar.gz"
 fi
 printf '%s  %s\n' 832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" | sha256sum --check --quiet --strict -
 mkdir -p "${work}/whole.new"
@@ -79,9 +84,11 @@ nvidia-cuda-nvcc==13.0.88 --hash=sha256:56fe502eb77625a12f25172caa3cdddb4e4c8ba2
 nvidia-cuda-runtime==13.0.96 --hash=sha256:7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548
 nvidia-nvvm==13.0.88 --hash=sha256:c5f41ffeb6466944a026dfa5317d7d85355c119bbec279205d22f1869d1054e0
 GPUBUILD_END
-if [ ! -e "${work}/cuda/nvidia/cu13" ]; then
-    "${python}" -m pip install --no-deps --require-hashes --target "${work}/cuda" -r \
+if [ ! -e "${work}/cuda" ]; then
+    rm -rf "${work}/cuda.new"
+    "${python}" -m pip install --no-deps --require-hashes --target "${work}/cuda.new" -r \
         "${work}/cuda-wheels.txt"
+    mv "${work}/cuda.new" "${work}/cuda"
 fi
 toolkit="${work}/cuda/nvidia/cu13"
 ln -sfn lib "${toolkit}/lib64"

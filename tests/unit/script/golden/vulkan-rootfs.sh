@@ -32,7 +32,10 @@ step "CMake and Ninja, as gpubuild itself requires them"
 command -v "${python}" > /dev/null || die "${python} is missing. Install Python 3 with pip."
 tools="${work}/tools"
 if [ ! -e "${tools}" ]; then
-    "${python}" -m pip install --quiet --target "${tools}" 'cmake' "ninja"
+    rm -rf "${tools}.new"
+    "${python}" -m pip install --quiet --target "${tools}.new" 'cmake' \
+        "ninja"
+    mv "${tools}.new" "${tools}"
 fi
 cmake="${tools}/cmake/data/bin/cmake"
 ninja=
@@ -46,8 +49,10 @@ cat > "${work}/source.txt" <<'GPUBUILD_END'
 llama-cpp-python==0.3.36 --hash=sha256:832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 GPUBUILD_END
 if [ ! -e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" ]; then
+    rm -rf "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz"
     "${python}" -m pip download --quiet --no-deps --require-hashes --no-binary llama-cpp-python --dest \
-        "${work}/downloads" -r "${work}/source.txt"
+        "${work}/downloads.new" -r "${work}/source.txt"
+    mv "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz" "${work}/downloads/llama_cpp_python-0.3.36.tar.gz"
 fi
 printf '%s  %s\n' 832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" | sha256sum --check --quiet --strict -
 mkdir -p "${work}/whole.new"
@@ -73,6 +78,11 @@ cc=/usr/bin/gcc-12
 step "vulkan-1.4.309-trixie: a private root filesystem of 2 Debian packages"
 command -v mmdebstrap > /dev/null || die "mmdebstrap is missing. Install it: apt-get install mmdebstrap"
 : "${DEBIAN_MIRROR:?Name the Debian mirror to fetch from: export DEBIAN_MIRROR=<its address>}"
+keyring=
+for candidate in /usr/share/keyrings/debian-archive-keyring.gpg /usr/share/keyrings/debian-archive-keyring.pgp; do
+    if [ -z "${keyring}" ] && [ -e "${candidate}" ]; then keyring=${candidate}; fi
+done
+[ -n "${keyring}" ] || die "Debian's archive keys are missing: apt-get install debian-archive-keyring"
 tree="${work}/vulkan-1.4.309-trixie"
 if [ ! -e "${tree}" ]; then
 mkdir -p "${work}/debs"
@@ -93,9 +103,10 @@ Types: deb
 URIs: DEBIAN_MIRROR
 Suites: trixie
 Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+Signed-By: DEBIAN_KEYRING
 GPUBUILD_END
-sed "s|DEBIAN_MIRROR|${DEBIAN_MIRROR}|" "${work}/suite.template" > "${work}/suite.sources"
+sed -e "s|DEBIAN_MIRROR|${DEBIAN_MIRROR}|" -e "s|DEBIAN_KEYRING|${keyring}|" \
+    "${work}/suite.template" > "${work}/suite.sources"
 rm -rf "${tree}.new"
 export GPUBUILD_DEBS="${work}/debs"
 mmdebstrap "--mode=chrootless" "--variant=extract" "--format=directory" "--architectures=amd64" \
