@@ -24,6 +24,10 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     program: str
 
+    def argv(self, *words: str) -> list[str]:
+        """Return the command line of a question whose answer is read: the engine's own warnings would stand in it."""
+        return [self.program, "--log-level=error", *words]
+
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
     """An image that an engine has.
@@ -95,7 +99,7 @@ def find_image(engine: Engine, image: str) -> Image:
         ProcessError: the engine failed.
     """
     _, name = parse_image(image)
-    words = [engine.program, "image", "inspect", "--format", "{{.Id}} {{.Architecture}}", name]
+    words = engine.argv("image", "inspect", "--format", "{{.Id}} {{.Architecture}}", name)
     done = run(words, timeout_s=TIMEOUT_S, check=False)
     if done.returncode == 0:
         identity, _, machine = done.output.strip().partition(" ")

@@ -40,7 +40,7 @@ class _ImageMachine:
     system: System = "linux"
 
     def __init__(self, engine: Engine, container: str, arch: str) -> None:
-        self._exec = (engine.program, "exec", container)
+        self._exec = tuple(engine.argv("exec", container))
         self.arch, self.kernel = arch, ""
         self.environ: Mapping[str, str] = _environment(self._ask("env") or "")
 
@@ -149,7 +149,7 @@ def _at_rest(engine: Engine, image: Image) -> Iterator[str]:
     """Start a container that does nothing, and remove it at the end."""
     words = ["--rm", "--detach", "--pull=never", "--network=none", "--read-only", "--entrypoint=/bin/sh"]
     try:
-        done = run([engine.program, "run", *words, image.id, "-c", IDLE], timeout_s=TIMEOUT_S)
+        done = run(engine.argv("run", *words, image.id, "-c", IDLE), timeout_s=TIMEOUT_S)
     except ProcessError as error:
         what = f"{engine.name} cannot start a container of {image.name}."
         raise ProcessError(what, why=error.why, details=error.details) from error

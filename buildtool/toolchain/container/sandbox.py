@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from buildtool.errors import GpubuildError, InvalidInputError, MissingToolError
+from buildtool.errors import GpubuildError, InvalidInputError, MissingToolError, ProcessError
 from buildtool.process import run
 from buildtool.store.paths import cache_root
 from buildtool.toolchain.container.engine import Engine, Image
@@ -121,12 +121,19 @@ def open_image(engine: Engine, image: Image, readable: Sequence[str] = ()) -> Co
 
 
 def _try(sandbox: ContainerSandbox, folder: Path) -> tuple[str, ...] | None:
-    """Return which of `PROGRAMS` are inside; None when the files of a command would not be this user's."""
+    """Return which of `PROGRAMS` are inside; None when the files of a command would not be this user's.
+
+    Raises:
+        ProcessError: the command does not run, or what it writes does not come here.
+    """
     names = " ".join(PROGRAMS)
     script = f'for one in {names}; do if test -x "$one"; then echo "$one"; fi; done > found'
     argv = sandbox.argv(["/bin/sh", "-c", script], cwd=folder, writable=[folder])
     run(argv, env=sandbox.environment({}), timeout_s=TIMEOUT_S)
     written = folder / "found"
+    if not written.is_file():
+        what = "What it writes does not come here: the engine shows it the folders of another machine."
+        raise ProcessError(what, hint="Name an engine of this machine: DOCKER_HOST, CONTAINER_HOST.")
     if hasattr(os, "getuid") and written.stat().st_uid != os.getuid():
         return None
     return tuple(written.read_text("utf-8").split())

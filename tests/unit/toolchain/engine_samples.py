@@ -14,6 +14,7 @@ ID = "0123456789abcdef" * 4
 ENGINE = """#!/bin/sh
 here="$(dirname "$0")"
 name="$(basename "$0")"
+case "$1" in --log-level=*) shift ;; *) if test -e "$here/warns"; then cat "$here/warns" >&2; fi ;; esac
 echo "$name $*" >> "$here/asked"
 if test -e "$here/$name-$1-fails"; then cat "$here/$name-$1-fails" >&2; exit 125; fi
 case "$1" in
@@ -28,6 +29,7 @@ run)
         case "$1" in --workdir=*) cd "${1#--workdir=}" ;; esac
         shift
     done
+    if test -e "$here/elsewhere"; then exit; fi
     shift 4
     eval "$GPUBUILD_INSIDE"
     exec "$@" ;;
@@ -72,7 +74,7 @@ class Engine:
         return root
 
     def say(self, name: str, text: str) -> None:
-        """Change what there is, or with ``podman-run-fails`` what goes wrong."""
+        """Change what there is, or what goes wrong: ``podman-run-fails``, ``warns``, ``elsewhere``."""
         (self.folder / name).write_text(text, "utf-8")
 
     def asked(self, word: str) -> list[str]:

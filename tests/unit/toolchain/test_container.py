@@ -71,6 +71,19 @@ def test_a_build_in_an_image_sees_the_images_compilers_and_the_machines_devices(
     assert len(podman.asked("exec")) == questions, "an image never changes"
 
 
+def test_what_the_engine_warns_of_is_no_answer(podman: Engine) -> None:
+    """As podman does for every command where systemd runs no session for the user."""
+    podman.say("warns", 'time="2026-11-25T00:00:00Z" level=warning msg="The cgroupv2 manager is set to systemd but"\n')
+    podman.cuda("12.4.131")
+    engine = find_engine("podman://gcc:12")
+    found = find_image(engine, "podman://gcc:12")
+    assert (found.id, found.machine) == (f"sha256:{ID}", "amd64")
+    inside = host_with(engine, found, HOST)
+    assert [one.version for one in inside.host_compilers][:1] == ["12.2.0"]
+    assert [one.version for one in inside.toolkits if one.kind == "cuda"][:1] == ["12.4.131"]
+    assert podman.asked("rm") == ["podman rm --force container-1"]
+
+
 def test_a_plan_in_an_image_takes_what_is_in_it_and_nothing_else(podman: Engine) -> None:
     root = podman.cuda("12.4.131")
     engine = find_engine("docker://gcc:12")
@@ -175,6 +188,13 @@ def test_files_that_would_belong_to_another_user_are_not_written(
         opened()
     assert "another user" in f"{caught.value.details}"
     assert any("--userns=keep-id" in line for line in podman.asked("run")), "the second way was tried"
+
+
+def test_an_engine_of_another_machine_is_told(podman: Engine) -> None:
+    podman.say("elsewhere", "")
+    with pytest.raises(MissingToolError, match="cannot run a build") as caught:
+        opened()
+    assert "another machine" in f"{caught.value.details}"
 
 
 def test_no_engine_is_told_once_with_what_works_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
