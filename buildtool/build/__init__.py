@@ -34,8 +34,7 @@ from buildtool.toolchain.model import Toolchain
 
 __all__ = ["BuildOptions", "BuildProgress", "build", "default_build_dir"]
 
-ARCHITECTURE_OPTIONS = ("CMAKE_CUDA_ARCHITECTURES", "GPU_TARGETS")
-LOG = "gpubuild.log"
+LOG, LOCK = "gpubuild.log", "build.lock"
 # Build directory and compiler cache of one target with every CPU variant; measured with llama.cpp 0.5 (docs/build.md).
 SPACE_BYTES = {"cuda": 1_500_000_000, "rocm": 1_500_000_000, "vulkan": 1_000_000_000, "cpu": 600_000_000}
 
@@ -85,6 +84,7 @@ def build(
     """
     began = time.monotonic()
     jobs = job_count(options.jobs, device_code=plan.backend in ("cuda", "rocm"))
+    # Programs of the build start in other folders, and a sandbox knows no current one.
     build_dir = (options.build_dir or default_build_dir(plan, toolchain, source)).absolute()
     if not (build_dir / "build.ninja").exists():
         require_space(build_dir, SPACE_BYTES[plan.backend], "the build directory and the compiler cache")
@@ -104,7 +104,7 @@ def _locked(build_dir: Path, progress: BuildProgress | None) -> Iterator[None]:
     """Hold the build directory for this run; say so when another one has it."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(build_dir.with_name(build_dir.name + ".lock"))
+    lock = FileLock(build_dir / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -106,6 +106,22 @@ def test_another_build_directory_finds_every_object_in_the_cache(place: Place, t
     assert second["wheels"][0]["sha256"] == first["wheels"][0]["sha256"], "and nothing tells where it was built"  # type: ignore[index]
 
 
+def test_a_build_directory_named_from_here_is_all_that_is_written(place: Place, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    (here / "bauen ü").mkdir(parents=True)
+
+    def compile_at(folder: Path, name: str) -> dict[str, object]:
+        argv = place.argv("--json", "--build-dir", name)
+        return result(subprocess.run(argv, env=place.env, cwd=folder, capture_output=True, text=True, check=False))
+
+    first = compile_at(here, "bauen ü/build")
+    assert first["build"]["path"] == str(here / "bauen ü" / "build")  # type: ignore[index]
+    assert first["build"]["cache"]["misses"] >= 12, "the compiler cache is reached from wherever a step starts"  # type: ignore[index]
+    assert [path.name for path in here.iterdir()] == ["bauen ü"]
+    assert [path.name for path in (here / "bauen ü").iterdir()] == ["build"]
+    assert compile_at(here / "bauen ü" / "build", ".")["build"]["steps"] == 0  # type: ignore[index]
+
+
 def test_a_compile_error_shows_the_compilers_words_and_leaves_no_wheel(place: Place) -> None:
     (place.tree / "src" / "cpu.cpp").write_text("int broken( { }\n")
     done = place.compile()
