@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from buildtool.errors import InvalidInputError
+from buildtool.probe.machine import LocalMachine
+from buildtool.probe.system import cpu_limit, memory_available_mib
 
 # Peak resident memory of the heaviest compile step, MiB. CUDA: cicc on ggml-cuda's mmq/fattn instances with one
 # target; C++: the server's and the CPU variants' largest files. Measured with GNU time on llama.cpp 0.5, 2026-11.
@@ -31,34 +30,9 @@ def job_count(requested: int | None, *, device_code: bool) -> int:
                 what, hint="Give a number from 1, or leave --jobs out to use what fits this machine."
             )
         return requested
-    processors = _processors()
-    available = _available_mib()
+    here = LocalMachine()
+    processors, available = cpu_limit(here), memory_available_mib(here)
     if available is None:
         return processors
     step = CUDA_STEP_MIB if device_code else CXX_STEP_MIB
     return max(1, min(processors, (available - RESERVE_MIB) // step))
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _available_mib() -> int | None:
-    """Memory that can be had without swapping, MiB: the kernel's estimate, capped by the cgroup's limit."""
-    try:
-        fields = dict(
-            line.split(":", maxsplit=1)
-            for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-            if ":" in line
-        )
-        available = int(fields["MemAvailable"].split()[0]) // 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        return None
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return available
-    return min(available, (limit - used) // (1 << 20))

@@ -110,6 +110,26 @@ def memory_limit_mib(machine: Machine) -> int | None:
     return min(sizes) // MIB if sizes else None
 
 
+def memory_available_mib(machine: Machine) -> int | None:
+    """Return the memory in MiB that can be had without swapping: the kernel's estimate, or what the groups leave."""
+    free = re.search(r"^MemAvailable:\s+(\d{1,15}) kB", machine.read_text("/proc/meminfo") or "", re.MULTILINE)
+    if free is None:
+        return None
+    left = [_left(machine, folder, "memory.max", "memory.current") for folder in _cgroups(machine)]
+    left.append(_left(machine, join(machine, CGROUP, "memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"))
+    return max(0, min([int(free[1]) * 1024, *(size for size in left if size is not None)])) // MIB
+
+
+def _left(machine: Machine, folder: str, limit_file: str, used_file: str) -> int | None:
+    limit, used = (whole_number(machine.read_text(join(machine, folder, name))) for name in (limit_file, used_file))
+    if limit is None or used is None:
+        return None
+    # What was read from files counts as used, and goes when memory is asked for.
+    stat = machine.read_text(join(machine, folder, "memory.stat")) or ""
+    cached = re.search(r"^inactive_file (\d{1,15})$", stat, re.MULTILINE)
+    return limit - used + (int(cached[1]) if cached else 0)
+
+
 def _cgroups(machine: Machine) -> tuple[str, ...]:
     """Return the control group of this process and its ancestors (cgroups(7), unified hierarchy)."""
     match = re.search(r"^0::(/[^\n]*)$", machine.read_text("/proc/self/cgroup") or "", re.MULTILINE)

@@ -6,6 +6,7 @@ import pytest
 
 from buildtool.build import jobs
 from buildtool.errors import InvalidInputError
+from buildtool.probe.machine import LocalMachine
 
 
 @pytest.mark.parametrize("wrong", [0, -3])
@@ -25,6 +26,20 @@ def test_the_user_knows_best() -> None:
 def test_memory_bounds_the_jobs(
     monkeypatch: pytest.MonkeyPatch, processors: int, memory: int | None, *, device: bool, expected: int
 ) -> None:
-    monkeypatch.setattr(jobs, "_processors", lambda: processors)
-    monkeypatch.setattr(jobs, "_available_mib", lambda: memory)
+    monkeypatch.setattr(jobs, "cpu_limit", lambda _: processors)
+    monkeypatch.setattr(jobs, "memory_available_mib", lambda _: memory)
     assert jobs.job_count(None, device_code=device) == expected
+
+
+def test_a_quota_of_processors_bounds_the_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that was started with --cpus=3 on a machine with many."""
+    monkeypatch.setattr(LocalMachine, "cpu_count", lambda _: 64)
+    monkeypatch.setattr(LocalMachine, "read_text", lambda _, path, *_limit: FILES.get(path))
+    assert jobs.job_count(None, device_code=False) == 3
+
+
+FILES = {
+    "/proc/self/cgroup": "0::/\n",
+    "/proc/meminfo": "MemAvailable: 268435456 kB\n",
+    "/sys/fs/cgroup/cpu.max": "300000 100000\n",
+}

@@ -219,6 +219,33 @@ def test_control_groups_limit_cpus_and_memory() -> None:
     assert system.memory_limit_mib(ImitatedMachine()) == 16384
 
 
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"max": "max", "current": f"{GIB}"}, 32),
+        ({"max": f"{8 * GIB}", "current": f"{2 * GIB}"}, 6),
+        ({"max": f"{8 * GIB}", "current": f"{7 * GIB}", "stat": f"anon {2 * GIB}\ninactive_file {5 * GIB}\n"}, 6),
+        ({"max": f"{8 * GIB}", "current": f"{9 * GIB}"}, 0),
+        ({"limit_in_bytes": f"{8 * GIB}", "usage_in_bytes": f"{2 * GIB}"}, 6),
+    ],
+    ids=["nothing told", "no limit", "a limit", "files that were read", "over the limit", "version 1"],
+)  # fmt: skip
+def test_memory_that_can_be_had_is_the_limit_without_what_programs_use(
+    files: dict[str, str], expected: int | None
+) -> None:
+    folder = "/sys/fs/cgroup/memory/memory" if "limit_in_bytes" in files else "/sys/fs/cgroup/user.slice/memory"
+    told = {f"{folder}.{name}": text for name, text in files.items()}
+    told["/proc/self/cgroup"] = "0::/user.slice/build\n"
+    if files:
+        told["/proc/meminfo"] = f"MemTotal: {64 * GIB >> 10} kB\nMemAvailable: {32 * GIB >> 10} kB\n"
+    found = system.memory_available_mib(ImitatedMachine(files=told))
+    assert found == (None if expected is None else expected * 1024)
+
+
 def test_musl_is_known_by_its_loader() -> None:
     loader = "/lib/ld-musl-x86_64.so.1"
     machine = ImitatedMachine(
