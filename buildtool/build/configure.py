@@ -12,7 +12,7 @@ from typing import IO
 from buildtool.build.costs import CostBook
 from buildtool.build.door import Door
 from buildtool.build.launcher import Launcher
-from buildtool.build.uses import STAMP, toolkit_place
+from buildtool.build.uses import STAMP, toolkit_places
 from buildtool.compat.model import Plan
 from buildtool.compat.recipes import recipe_directory
 from buildtool.errors import BuildError, ProcessError
@@ -72,7 +72,7 @@ def configure(
         BuildError: CMake failed; carries what it said.
     """
     argv = [toolchain.cmake, "-G", "Ninja", "-S", source.path, "-B", str(build_dir), *arguments]
-    identity = [argv, source.digest, *([toolkit_place(toolchain)] if toolchain.sandbox is not None else [])]
+    identity = [argv, source.digest, *([toolchain.sandbox.place] if toolchain.sandbox is not None else [])]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     stamp = build_dir / STAMP
     if (build_dir / "build.ninja").is_file() and _stamped(stamp) == digest:
@@ -82,7 +82,7 @@ def configure(
         run(door.argv(argv), env=door.env, log=log)
     except ProcessError as error:
         raise _explain(error, Path(log.name)) from error
-    stamp.write_text(json.dumps({"arguments": digest, "toolkit": toolkit_place(toolchain)}), encoding="utf-8")
+    stamp.write_text(json.dumps({"arguments": digest, "toolkits": toolkit_places(toolchain)}), encoding="utf-8")
     return True
 
 

@@ -11,19 +11,21 @@ from buildtool.toolchain.model import Toolchain
 STAMP = "gpubuild-configure.json"  # in every build directory: how it was configured
 
 
-def toolkit_place(toolchain: Toolchain) -> str:
-    """Return where a build's toolkit lies on this machine; "" when it needs none."""
-    return toolchain.sandbox.place if toolchain.sandbox is not None else toolchain.root or ""
+def toolkit_places(toolchain: Toolchain) -> tuple[str, ...]:
+    """Return where what a build compiles with lies: what it runs inside, and its toolkit; () for neither."""
+    inside = (toolchain.sandbox.place,) if toolchain.sandbox is not None else ()
+    return (*inside, *((toolchain.root,) if toolchain.root else ()))
 
 
 def builds_with(path: str) -> tuple[str, ...]:
-    """Return the build directories of the cache whose toolkit lies at `path` or below it."""
+    """Return the build directories of the cache that compile with something at `path` or below it."""
     found = []
     for stamp in sorted((cache_root() / "build").glob(f"*/{STAMP}")):
         try:
-            place = json.loads(stamp.read_text(encoding="utf-8")).get("toolkit", "")
-        except (OSError, ValueError, AttributeError):
+            places = json.loads(stamp.read_text(encoding="utf-8"))["toolkits"]
+            used = any(Path(place).is_relative_to(path) for place in places)
+        except (OSError, ValueError, KeyError, TypeError):
             continue
-        if place and Path(place).is_relative_to(path):
+        if used:
             found.append(str(stamp.parent))
     return tuple(found)

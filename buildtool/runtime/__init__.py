@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from buildtool.build.model import BuildTree
-from buildtool.build.uses import toolkit_place
+from buildtool.build.uses import toolkit_places
 from buildtool.compat.model import Plan
 from buildtool.runtime.closure import closure, needed
 from buildtool.runtime.model import LeftOut, Rung, RuntimeSet, VendorData, VendorLibrary
@@ -90,7 +90,7 @@ def _has_libraries(plan: Plan, toolchain: Toolchain) -> bool:
 
 def _key(plan: Plan, toolchain: Toolchain, module: Path) -> str:
     """Return a name for the bundle of these targets, this toolkit, and what the module needs."""
-    identity = [LAYOUT, plan.targets, toolkit_place(toolchain), toolchain.version, needed(module)]
+    identity = [LAYOUT, plan.targets, toolkit_places(toolchain), toolchain.version, needed(module)]
     return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:12]
 
 

@@ -10,7 +10,7 @@ from compat_machines import debian
 from buildtool.build.configure import backend_rpath
 from buildtool.build.door import Door
 from buildtool.build.launcher import _find
-from buildtool.build.uses import builds_with
+from buildtool.build.uses import builds_with, toolkit_places
 from buildtool.compat import resolve
 from buildtool.compat.model import Request
 from buildtool.probe.model import Tool
@@ -52,12 +52,26 @@ def test_inside_only_the_cache_that_is_there_is_found(tmp_path: Path) -> None:
 
 def test_builds_tell_which_toolkit_they_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUBUILD_CACHE", str(tmp_path))
-    stamps = {"one": {"toolkit": "/store/a/tree"}, "two": {"toolkit": "/store/b/tree"}, "old": {"arguments": "x"}}
+    stamps = {
+        "one": {"toolkits": ["/store/a/tree"]}, "two": {"toolkits": ["/store/b/tree", "/store/c/tree/nvidia/cu13"]},
+        "odd": {"toolkits": [1]}, "old": {"arguments": "x"},
+    }  # fmt: skip
     for name, stamp in stamps.items():
         (tmp_path / "build" / name).mkdir(parents=True)
         (tmp_path / "build" / name / "gpubuild-configure.json").write_text(json.dumps(stamp))
     (tmp_path / "build" / "old" / "gpubuild-configure.json").write_text("damaged")
     assert builds_with("/store/a/tree") == (str(tmp_path / "build" / "one"),)
+    assert builds_with("/store/c/tree/nvidia/cu13") == (str(tmp_path / "build" / "two"),)
+
+
+def test_a_build_in_an_old_system_uses_the_system_and_its_toolkit(tmp_path: Path) -> None:
+    inside = Toolchain(
+        kind="cuda", version="13.0.88", root="/store/cuda/tree", provider="pypi", cmake_options={}, env={},
+        cmake="cmake", ninja="ninja", sandbox=sandbox(tmp_path / "tree"),
+    )  # fmt: skip
+    assert toolkit_places(inside) == (str(tmp_path / "tree"), "/store/cuda/tree")
+    assert toolkit_places(msgspec.structs.replace(inside, sandbox=None)) == ("/store/cuda/tree",)
+    assert toolkit_places(msgspec.structs.replace(inside, sandbox=None, root=None)) == ()
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ def test_prune_spares_what_a_build_uses(
     (only,) = installed()
     build = place / "cache" / "build" / "one"
     build.mkdir(parents=True)
-    (build / "gpubuild-configure.json").write_text(json.dumps({"arguments": "", "toolkit": only.path}))
+    (build / "gpubuild-configure.json").write_text(json.dumps({"arguments": "", "toolkits": [only.path]}))
     monkeypatch.setattr(sys, "argv", ["gpubuild", "toolchain", "prune"])
     with pytest.raises(SystemExit):
         main()
