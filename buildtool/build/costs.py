@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
+
+from buildtool.store.storage import write_whole
 
 # Seconds assumed for a step nobody has timed yet, by the kind Ninja prints.
 DEFAULT_S = {"CUDA": 30.0, "HIP": 30.0, "CXX": 5.0, "C": 2.0, "Linking": 1.0}
@@ -69,12 +69,14 @@ class CostBook:
         return tuple(Path(output).name.removesuffix(".o") for _, output in sorted(named, reverse=True)[:count])
 
     def learn(self, seconds: dict[str, float]) -> None:
-        """Take over what a build really cost. A step served from a cache is not what it costs: the larger wins."""
+        """Take over what a build really cost. A step served from a cache is not what it costs: the larger wins.
+
+        Raises:
+            OSError: the book cannot be written.
+        """
         merged = dict(self._seconds)
         for output, value in seconds.items():
             merged[output] = max(value, merged.get(output, 0.0) * 0.5)
         self._seconds = merged
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False, encoding="utf-8") as handle:
-            json.dump({key: round(value, 2) for key, value in sorted(merged.items())}, handle)
-        os.replace(handle.name, self.path)  # noqa: PTH105 - atomic by contract
+        rounded = {key: round(value, 2) for key, value in sorted(merged.items())}
+        write_whole(self.path, json.dumps(rounded).encode())

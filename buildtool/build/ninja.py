@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 from pathlib import Path
@@ -151,13 +153,14 @@ def _learn(build_dir: Path, book: CostBook) -> None:
         text = (build_dir / ".ninja_log").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return
-    book.learn(parse_ninja_log(text))
+    with contextlib.suppress(OSError):  # costs are only for telling how long it takes: no reason to fail
+        book.learn(parse_ninja_log(text))
 
 
 def _explain(error: ProcessError, lines: list[str], log: Path) -> BuildError | StorageError:
     failed = parse_failure(lines)
     said = failed.lines if failed is not None else tuple(lines)
-    if any(os.strerror(28) in line for line in said):
+    if any(os.strerror(errno.ENOSPC) in line for line in said):
         what = "The disk filled up during the build."
         hint = "Free some space (see gpubuild toolchain list) and run the same command again: it resumes."
         return StorageError(what, why=f"Full log: {log}", hint=hint, details=said[-ERROR_LINES:])

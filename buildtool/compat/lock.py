@@ -7,8 +7,6 @@ renamed, so a reader sees the old file or the new one.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import msgspec
 from buildtool.compat.model import PLAN_SCHEMA, Plan
 from buildtool.errors import LockFileError, StorageError
 from buildtool.shell import here, quote
+from buildtool.store.storage import write_whole
 
 LOCK_NAME = "gpubuild.lock"
 LOCK_SCHEMA = 1
@@ -42,19 +41,9 @@ def save_lock(plan: Plan, path: Path) -> None:
         StorageError: the place cannot be written.
     """
     text = lock_bytes(plan)
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        write_whole(path, text)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         what = f"The lock file {path} could not be written."
         raise StorageError(what, why=error.strerror or str(error), hint="Name a writable place with --out.") from error
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
 
 from buildtool.share.relay import Tally
 from buildtool.store.paths import cache_root
+from buildtool.store.storage import write_whole
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +44,7 @@ def add(address: str, tally: Tally) -> None:
                 builds=before.builds | {address: before.builds.get(address, 0) + 1},
                 tallies=before.tallies | {address: _sum(old, tally)},
             )
-            handle, name = tempfile.mkstemp(prefix=".share-", dir=path.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(record))
-            Path(name).replace(path)
+            write_whole(path, msgspec.json.encode(record))
     except OSError:
         return
 

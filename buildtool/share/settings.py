@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ import platformdirs
 
 from buildtool.errors import InvalidInputError, StorageError
 
+from buildtool.store.storage import write_whole
 URL_VARIABLE = "GPUBUILD_REMOTE_CACHE"
 KEY_VARIABLE = "GPUBUILD_REMOTE_CACHE_KEY"
 SCHEMES = ("redis", "rediss", "s3", "http", "https", "file")
@@ -118,11 +118,7 @@ def keep(url: str, key: str | None) -> Setting:
     path = settings_path()
     setting = checked(url, key, str(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".cache-", dir=path.parent)  # readable by its owner only
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.encode(msgspec.structs.replace(setting, source="")))
-        Path(name).replace(path)
+        write_whole(path, msgspec.json.encode(msgspec.structs.replace(setting, source="")), mode=0o600)
     except OSError as error:
         what = f"{path} cannot be written."
         raise StorageError(what, why=error.strerror or str(error)) from error

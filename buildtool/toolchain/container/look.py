@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -17,12 +18,13 @@ from buildtool.probe.system import c_library, operating_system
 from buildtool.probe.toolkits import FINDERS
 from buildtool.process import run
 from buildtool.store.paths import cache_root
+from buildtool.store.storage import write_whole
 from buildtool.toolchain.container.engine import Engine, Image
+from buildtool.toolchain.here import MACHINES
 
 LOOK = 1  # part of every record: changed questions are asked again
 IDLE = 'trap "exit" TERM; sleep 600 & wait'
 TIMEOUT_S = 60.0
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # Go's names
 
 
 class Inside(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,8 +141,8 @@ def _looked(engine: Engine, image: Image, machine: str) -> Inside:
             libc=c_library(there),
         )
     if not troubles:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_bytes(msgspec.json.encode(inside))
+        with contextlib.suppress(OSError):  # then it is looked up again
+            write_whole(record, msgspec.json.encode(inside))
     return inside
 
 

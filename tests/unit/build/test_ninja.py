@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -108,9 +109,11 @@ class Seen:
 
 
 def write_build(folder: Path, *, fails: bool = False, says: str = "error: no") -> None:
+    """Write three steps, one after the other; the last one fails, or copies."""
     copy = f"\"{sys.executable}\" -c \"import shutil; shutil.copy('$in', '$out')\""
     bad = f'"{sys.executable}" -c "print(\'{says}\'); raise SystemExit(1)"'
-    (folder / "in.txt").write_text("x")
+    if not (folder / "in.txt").exists():
+        (folder / "in.txt").write_text("x")
     (folder / "build.ninja").write_text(
         f"rule copy\n  command = {copy}\n  description = Building C object $out\n"
         f"rule bad\n  command = {bad}\n  description = Building C object $out\n"
@@ -118,15 +121,15 @@ def write_build(folder: Path, *, fails: bool = False, says: str = "error: no") -
     )
 
 
-def drive(folder: Path, seen: Seen | None = None) -> int:
+def drive(folder: Path, seen: Seen | None = None, book: Path | None = None) -> int:
     env = {"PATH": str(Path(shutil.which("sh") or "/bin/sh").parent)}
     door = Door(env=env)
     steps = pending(NINJA, folder, ("c.o",), door)
-    book = CostBook(folder / "book.json", folder / "none.json")
+    costs = CostBook(book or folder / "book.json", folder / "none.json")
     log = (folder / "log").open("a")
     with log:
         return build(
-            NINJA, folder, ("c.o",), steps=steps, jobs=2, door=door, log=log, book=book, progress=seen
+            NINJA, folder, ("c.o",), steps=steps, jobs=2, door=door, log=log, book=costs, progress=seen
         )  # fmt: skip
 
 
@@ -148,7 +151,16 @@ def test_a_failed_step_names_itself_and_a_later_run_resumes(tmp_path: Path) -> N
     assert caught.value.what == "Compiling c.o failed."
     assert caught.value.details == ("error: no",)
     write_build(tmp_path)
-    assert len(pending(NINJA, tmp_path, ("c.o",), Door(env={}))) < 3 or (tmp_path / "b.o").is_file()
+    assert pending(NINJA, tmp_path, ("c.o",), Door(env={})) == ["Building C object c.o"]
+    assert drive(tmp_path) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_costs_that_cannot_be_kept_change_nothing_about_a_build(tmp_path: Path, *, fails: bool) -> None:
+    write_build(tmp_path, fails=fails)
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match=r"Compiling c\.o failed") if fails else contextlib.nullcontext():
+        assert drive(tmp_path, book=tmp_path / "file" / "book.json") == 3
 
 
 def test_a_full_disk_is_called_a_full_disk(tmp_path: Path) -> None:
