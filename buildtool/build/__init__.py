@@ -18,9 +18,10 @@ import msgspec
 
 from buildtool.build.configure import cmake_arguments, configure, hermetic_environment
 from buildtool.build.costs import CostBook
+from buildtool.build.counters import difference, statistics
 from buildtool.build.door import Door
 from buildtool.build.jobs import job_count
-from buildtool.build.launcher import Launcher, cache_folder, difference, for_build, proved_launcher, statistics
+from buildtool.build.launcher import Launcher, cache_folder, for_build, proved_launcher
 from buildtool.build.model import BuildTree, CacheStats
 from buildtool.build.ninja import BuildProgress, pending
 from buildtool.build.ninja import build as run_ninja

@@ -8,6 +8,7 @@ translation units. A launcher that fails the trial is left out, never trusted.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -19,13 +20,12 @@ from pathlib import Path
 
 import msgspec
 
-from buildtool.build.model import CacheStats
 from buildtool.compat.model import Plan
 from buildtool.errors import GpubuildError
-from buildtool.process import run, run_detached
+from buildtool.process import TAIL_LINES, failure, run, run_detached
 from buildtool.source.model import SourceTree
+from buildtool.store.storage import write_whole
 from buildtool.toolchain.model import Toolchain
-from buildtool.toolchain.sandbox import AnySandbox
 
 TRIAL = 2  # part of every record: a changed trial is run again
 TRIAL_TIMEOUT_S = 120.0
@@ -57,10 +57,21 @@ class Launcher(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The launcher that was proved, if any, and why those preferred to it were not taken."""
+    """The launcher that was proved, if any, and why those preferred to it were not taken.
+
+    Attributes:
+        launcher: the first that compiled.
+        rejected: the others before it, each with its reason.
+        settled: whether it would come out so again; a trial that was killed or ran out of time or space says nothing.
+    """
 
     launcher: Launcher | None
     rejected: tuple[str, ...]
+    settled: bool = True
+
+
+class _UnsettledError(GpubuildError):
+    """A trial that came to no end of its own."""
 
 
 def choose(
@@ -71,7 +82,7 @@ def choose(
     architectures: str,
     includes: tuple[str, ...] = (),
     cache_dir: Path,
-) -> tuple[Launcher | None, tuple[str, ...]]:
+) -> Verdict:
     """Return the first launcher that survives a trial compile, and why others did not.
 
     Args:
@@ -83,6 +94,7 @@ def choose(
         cache_dir: where the launchers keep their caches; the trial runs there.
     """
     rejected: list[str] = []
+    settled = True
     for name in candidates:
         program = _find(name, toolchain)
         if program is None:
@@ -93,10 +105,11 @@ def choose(
             start(launcher)
             _trial(launcher, toolchain, _commands(compilers, architectures, includes), cache_dir)
         except (GpubuildError, OSError) as error:
+            settled = settled and not isinstance(error, _UnsettledError | OSError)
             rejected.append(f"{name}: the trial compile failed ({error})")
             continue
-        return launcher, tuple(rejected)
-    return None, tuple(rejected)
+        return Verdict(launcher=launcher, rejected=tuple(rejected), settled=settled)
+    return Verdict(launcher=None, rejected=tuple(rejected), settled=settled)
 
 
 def proved_launcher(plan: Plan, toolchain: Toolchain, source: SourceTree, cache: Path) -> Verdict:
@@ -118,12 +131,12 @@ def proved_launcher(plan: Plan, toolchain: Toolchain, source: SourceTree, cache:
         try:
             return msgspec.json.decode(record.read_bytes(), type=Verdict)
         except (OSError, msgspec.DecodeError):
-            launcher, rejected = choose(
+            verdict = choose(
                 plan.launchers, toolchain, compilers=compilers, architectures=architectures,
                 includes=(source.path,), cache_dir=cache,
             )  # fmt: skip
-        verdict = Verdict(launcher=launcher, rejected=rejected)
-        record.write_bytes(msgspec.json.encode(verdict))
+        if verdict.settled:
+            write_whole(record, msgspec.json.encode(verdict))
     return verdict
 
 
@@ -160,66 +173,6 @@ def stop(launcher: Launcher) -> None:
     if launcher.name == "sccache":
         with contextlib.suppress(GpubuildError):
             run_detached([launcher.program, "--stop-server"], env={**os.environ, **launcher.env})
-
-
-def statistics(launcher: Launcher, sandbox: AnySandbox | None = None) -> CacheStats | None:
-    """Read the launcher's counters; None when it does not answer."""
-    env = {**os.environ, **launcher.env}
-    if sandbox is not None:
-        place = cache_folder(launcher)
-        argv = sandbox.argv([launcher.program, "--print-stats"], cwd=place, writable=[place])
-        done = run(argv, env=sandbox.environment(launcher.env), timeout_s=20, check=False)
-        return parse_ccache(done.output) if done.returncode == 0 else None
-    if launcher.name == "sccache":
-        done = run([launcher.program, "--show-stats", "--stats-format=json"], env=env, timeout_s=20, check=False)
-        return parse_sccache(done.output) if done.returncode == 0 else None
-    done = run([launcher.program, "--print-stats"], env=env, timeout_s=20, check=False)
-    return parse_ccache(done.output) if done.returncode == 0 else None
-
-
-def parse_sccache(text: str) -> CacheStats | None:
-    """Parse ``sccache --show-stats --stats-format=json``."""
-    try:
-        stats = json.loads(text)["stats"]
-        hits = {str(k): int(v) for k, v in stats["cache_hits"]["counts"].items()}
-        misses = {str(k): int(v) for k, v in stats["cache_misses"]["counts"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    detail = {f"hits {k}": v for k, v in hits.items()} | {f"misses {k}": v for k, v in misses.items()}
-    return CacheStats(
-        launcher="sccache",
-        hits=sum(hits.values()),
-        misses=sum(misses.values()),
-        detail=dict(sorted(detail.items())),
-    )
-
-
-def parse_ccache(text: str) -> CacheStats | None:
-    """Parse ``ccache --print-stats`` (tab-separated counters)."""
-    counters: dict[str, int] = {}
-    for line in text.splitlines():
-        key, tab, value = line.partition("\t")
-        if tab and value.strip().isdigit():
-            counters[key] = int(value)
-    if "cache_miss" not in counters:
-        return None
-    hits = counters.get("direct_cache_hit", 0) + counters.get("preprocessed_cache_hit", 0)
-    return CacheStats(launcher="ccache", hits=hits, misses=counters["cache_miss"])
-
-
-def difference(before: CacheStats | None, after: CacheStats | None) -> CacheStats | None:
-    """Return what happened between two readings of the same launcher."""
-    if after is None:
-        return None
-    if before is None:
-        return after
-    detail = {key: value - before.detail.get(key, 0) for key, value in after.detail.items()}
-    return CacheStats(
-        launcher=after.launcher,
-        hits=after.hits - before.hits,
-        misses=after.misses - before.misses,
-        detail={key: value for key, value in detail.items() if value},
-    )
 
 
 def _find(name: str, toolchain: Toolchain) -> str | None:
@@ -287,10 +240,20 @@ def _trial(
                 argv = [launcher.program, *command, "-c", str(source), "-o", str(target)]
                 if sandbox is not None:
                     argv = sandbox.argv(argv, cwd=folder, writable=[folder, cache_folder(launcher)])
-                run(argv, cwd=folder, env=env, timeout_s=TRIAL_TIMEOUT_S)
+                _compile(argv, folder, env)
                 if not target.is_file() or target.stat().st_size == 0:
                     what = f"{launcher.name} produced no object file."
                     raise GpubuildError(what)
+
+
+def _compile(argv: list[str], folder: Path, env: dict[str, str]) -> None:
+    done = run(argv, cwd=folder, env=env, timeout_s=TRIAL_TIMEOUT_S, check=False)
+    if done.returncode == 0 and not done.timed_out:
+        return
+    error = failure(done, tuple(done.output.splitlines()[-TAIL_LINES:]), TRIAL_TIMEOUT_S)
+    if done.timed_out or done.returncode < 0 or os.strerror(errno.ENOSPC) in done.output:
+        raise _UnsettledError(error.what)
+    raise error
 
 
 def cache_folder(launcher: Launcher) -> Path:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from buildtool.build.launcher import Launcher, statistics
+from buildtool.build.counters import statistics
+from buildtool.build.launcher import Launcher
 from buildtool.build.model import CacheStats
 from buildtool.build.shared import started
 from buildtool.share import Tally

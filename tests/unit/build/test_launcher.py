@@ -6,13 +6,19 @@ import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
+from compat_machines import debian
 from hypothesis import given
 from hypothesis import strategies as st
 
 from buildtool.build import launcher as room
-from buildtool.build.launcher import choose, difference, parse_ccache, parse_sccache
+from buildtool.build.counters import difference, parse_ccache, parse_sccache
+from buildtool.build.launcher import choose, proved_launcher
 from buildtool.build.model import CacheStats
+from buildtool.compat import resolve
+from buildtool.compat.model import Request
+from buildtool.source.model import SourceTree
 from buildtool.toolchain.model import Toolchain
 
 SCCACHE = '{"stats": {"cache_hits": {"counts": {"CUBIN": 3, "PTX": 2}}, "cache_misses": {"counts": {"CUDA": 1}}}}'
@@ -65,14 +71,14 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def attempt(places: Path) -> tuple[str | None, tuple[str, ...]]:
-    found, rejected = choose(
+    found = choose(
         ("sccache", "ccache"),
         HOST,
         compilers={"CXX": str(places / "cxx")},
         architectures="",
         cache_dir=places / "c",
     )
-    return (found.name if found else None), rejected
+    return (found.launcher.name if found.launcher else None), found.rejected
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the imitation launchers are shell scripts")
@@ -94,6 +100,36 @@ def test_a_launcher_that_breaks_the_compiler_is_left_out_with_its_reason(places:
     name, rejected = attempt(places)
     assert name == "ccache"
     assert rejected[0].startswith("sccache: the trial compile failed")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the imitation launchers are shell scripts")
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        ("exec sleep 60\n", False),
+        ("kill -KILL $$\n", False),
+        ("echo 'fatal error: No space left on device'; exit 1\n", False),
+        ("echo 'error: unknown option'; exit 1\n", True),
+    ],
+    ids=["hangs", "killed", "full disk", "does not work"],
+)
+def test_a_trial_that_came_to_no_end_is_tried_again(
+    places: Path, monkeypatch: pytest.MonkeyPatch, body: str, *, kept: bool
+) -> None:
+    monkeypatch.setattr(room, "TRIAL_TIMEOUT_S", 1.0)
+    plan = resolve(Request(backend="cpu"), debian())
+    plan = msgspec.structs.replace(
+        plan, host_compiler=msgspec.structs.replace(plan.host_compiler, cxx=str(places / "cxx"))
+    )
+    source, cache = SourceTree(path=str(places), digest="0"), places / "cache"
+    program = script(places / "sccache", 'if [ "$1" = "--start-server" ]; then exit 0; fi\n' + body)
+    assert proved_launcher(plan, HOST, source, cache).launcher is None
+    before = program.stat()
+    script(program, 'if [ "$1" = "--start-server" ]; then exit 0; fi\nexec "$@"\n')
+    script(program, program.read_text().removeprefix("#!/bin/sh\n").ljust(before.st_size - len("#!/bin/sh\n"), "#"))
+    os.utime(program, ns=(before.st_atime_ns, before.st_mtime_ns))  # the same program, as far as its file tells
+    again = proved_launcher(plan, HOST, source, cache)
+    assert (again.launcher is None) is kept
 
 
 def test_a_long_path_still_gets_a_socket_that_fits(tmp_path: Path) -> None:
