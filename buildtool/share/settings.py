@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 import platformdirs
 
 from buildtool.errors import InvalidInputError, StorageError
-
 from buildtool.store.storage import write_whole
+
 URL_VARIABLE = "GPUBUILD_REMOTE_CACHE"
 KEY_VARIABLE = "GPUBUILD_REMOTE_CACHE_KEY"
 SCHEMES = ("redis", "rediss", "s3", "http", "https", "file")
 KEY_BYTES = 32
 NONE = "none"
+_SECRET = re.compile("key|secret|token|password|credential", re.IGNORECASE)  # options of OpenDAL's services
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,9 +36,11 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def shown(self) -> str:
-        """The address without a password."""
+        """The address without a password or another secret."""
         address = urlsplit(self.url)
-        return address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
+        options = [(name, "..." if _SECRET.search(name) else value) for name, value in parse_qsl(address.query)]
+        query = urlencode(options, safe="/:.")
+        return address._replace(netloc=address.netloc.rpartition("@")[2], query=query).geturl()
 
 
 def settings_path() -> Path:

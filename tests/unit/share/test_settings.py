@@ -43,6 +43,21 @@ def test_a_setting_is_kept_for_its_owner_alone_and_its_key_stays() -> None:
     assert current() is None
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:pw@host:8443/dav", "https://host:8443/dav"),
+        (
+            "s3://bucket/a?region=eu-1&endpoint=https://s3.lan&access_key_id=AKIA&secret_access_key=x%2Fy",
+            "s3://bucket/a?region=eu-1&endpoint=https://s3.lan&access_key_id=...&secret_access_key=...",
+        ),
+        ("redis://host?Password=x", "redis://host?Password=..."),
+    ],
+)
+def test_no_secret_of_an_address_is_shown(url: str, shown: str) -> None:
+    assert Setting(url=url, key=KEY).shown == shown
+
+
 def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUBUILD_REMOTE_CACHE", "redis://env.lan")
     with pytest.raises(InvalidInputError, match="GPUBUILD_REMOTE_CACHE_KEY is not"):
