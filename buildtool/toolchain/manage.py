@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from buildtool.compat.versions import TOOLKITS
-from buildtool.errors import UnknownNameError
+from buildtool.errors import IntegrityError, UnknownNameError
 from buildtool.store.entries import Entry, Store
 from buildtool.toolchain import cuda_wheels
 from buildtool.toolchain.rootfs import make
@@ -91,10 +91,15 @@ def remove(name: str, store: Store | None = None) -> InstalledToolkit:
 
 
 def root_of(entry: Entry) -> Path:
-    """Return the root directory of a toolkit in an entry."""
+    """Return the root directory of a toolkit in an entry; of a damaged one, which can still be removed, the entry's."""
     if "root" in entry.facts:
         return (entry.path / entry.facts["root"]).resolve()
-    return entry.path if entry.kind == make.KIND else cuda_wheels.toolkit_root(entry.path)
+    if entry.kind == make.KIND:
+        return entry.path
+    try:
+        return cuda_wheels.toolkit_root(entry.path)
+    except IntegrityError:
+        return entry.path
 
 
 def _describe(entry: Entry) -> InstalledToolkit:

@@ -22,6 +22,7 @@ from buildtool.errors import (
     ProcessError,
     UnknownNameError,
 )
+from buildtool.store.storage import delete_tree
 from buildtool.toolchain import acquire, available, choose, installed, remove, show
 from buildtool.toolchain.programs import cmake_path, ninja_path
 from buildtool.toolchain.stub import build_stub, driver_symbols
@@ -173,6 +174,16 @@ def test_installed_toolkits_are_listed_shown_and_removed(server: FileServer, tmp
     assert installed() == []
     assert not Path(only.path).exists()
     assert not list((place / "store").glob("tmp/*"))
+
+
+def test_a_toolkit_whose_content_is_gone_is_listed_and_can_be_removed(server: FileServer, tmp_path: Path) -> None:
+    acquire(toolkit(server, tmp_path), compiler(tmp_path))
+    (only,) = installed()
+    Path(only.path).parents[1].chmod(0o755)
+    delete_tree(Path(only.path).parent)
+    assert [one.name for one in installed()] == [only.name]
+    assert remove(VERSION).name == only.name
+    assert installed() == []
 
 
 def test_a_name_nobody_knows_suggests_a_near_one(server: FileServer, tmp_path: Path) -> None:
