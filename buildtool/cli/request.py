@@ -206,7 +206,11 @@ def absolute_source(source: str, recipe: str = "llama.cpp") -> str:
 
     if not is_path(source, load_recipe(recipe)):
         return source
-    path = Path(source).expanduser().resolve()
+    try:
+        path = Path(source).expanduser().resolve()
+    except RuntimeError as error:  # of a home directory that nobody has
+        what = f"{source!r} names the home directory of a user that is not known here."
+        raise InvalidInputError(what, hint="Name the tree by its whole path.") from error
     if not path.is_dir():
         what = f"There is no directory {source!r} to take the source from."
         raise InvalidInputError(what, hint="Name a tree, a source of the recipe, a git URL#tag, or an archive URL.")

@@ -57,6 +57,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         ("plan --target 1032", 3, ["Did you mean gfx1032?"]),
         ("plan --target 90-virtual", 12, ["asks for PTX"]),
         ("plan --target ''", 12, ["--target is empty"]),
+        ("plan --source ~nobody-of-that-name/tree", 12, ["home directory", "whole path"]),
         # names of other things
         ("plan --backend cdua", 3, ["There is no backend 'cdua'", "Did you mean 'cuda'?"]),
         ("plan --recipe lama.cpp", 3, ["There is no recipe", "llama.cpp"]),
