@@ -156,7 +156,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Everything later rooms need to know about a build; what ``gpubuild.lock`` holds.
 
     Attributes:
-        launcher: compiler caches to try, best first; one is used only after a trial compile proved it.
+        launchers: compiler caches to try, best first; one is used only after a trial compile proved it.
         inside: the container image that holds the compilers and the toolkit; None when they are on the machine.
         cmake_options: upstream's and CMake's own cache variables, machine-independent.
         base: the old system in which host code is compiled; left out of the lock where there is none.

@@ -13,7 +13,7 @@ from buildtool.compat.recipes import Recipe, RecipeSource
 from buildtool.compat.versions import suggest
 from buildtool.errors import InvalidInputError, UnknownNameError
 
-ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst", ".zip")
+ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 UNKNOWN_VERSION = "0.0.0"
 _URL = re.compile(r"^(?:git\+)?[a-z][a-z0-9+.-]*://|^[\w.-]+@[\w.-]+:")
 _SHA256 = re.compile(r"^sha256=([0-9a-f]{64})$")
