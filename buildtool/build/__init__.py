@@ -27,6 +27,7 @@ from buildtool.build.ninja import BuildProgress, pending
 from buildtool.build.ninja import build as run_ninja
 from buildtool.build.shared import started
 from buildtool.compat.model import Plan
+from buildtool.compat.parts import ARCHITECTURE_OPTIONS
 from buildtool.compat.recipes import recipe_directory
 from buildtool.source.model import SourceTree
 from buildtool.store.paths import cache_root

@@ -10,12 +10,10 @@ from buildtool.compat.model import Plan, PlanCompiler, PlanProvider, PlanRootfs,
 from buildtool.compat.options import ToolkitOption, launchers_of
 from buildtool.compat.patches import choose_patches, stated
 from buildtool.compat.recipes import OptionRow
-from buildtool.compat.rootfs import RootfsRow
+from buildtool.compat.rootfs import ARCHITECTURES, RootfsRow
 from buildtool.compat.rules import Candidate, base_targets
 from buildtool.compat.targets import Target, cmake_cuda
 from buildtool.compat.wheels import wheels_of
-
-ARCHITECTURES = {"linux-x86_64": "amd64", "linux-aarch64": "arm64"}  # Debian's names
 
 
 def assemble(case: Case, chosen: Candidate) -> Plan:

@@ -14,12 +14,12 @@ import msgspec
 
 from buildtool.compat.model import Decision, Plan, PlanRootfs, PlanToolkit
 from buildtool.compat.options import platform_of
+from buildtool.compat.rootfs import ARCHITECTURES
 from buildtool.compat.tables import Row, decode_table
 from buildtool.compat.versions import Release
 from buildtool.errors import IncompatibleError, InvalidInputError
 from buildtool.probe.model import Host, HostCompiler, Libc
 
-ARCHITECTURES = {"linux-x86_64": "amd64", "linux-aarch64": "arm64"}  # Debian's names
 BACKENDS = ("cpu", "cuda")  # what can be built there: a toolkit of wheels, or none
 RULE = "base-system"
 CACHE = "compiler cache"

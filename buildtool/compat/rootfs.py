@@ -11,6 +11,7 @@ import msgspec
 from buildtool.compat.tables import Row, decode_table
 from buildtool.probe.model import Host, HostCompiler
 
+ARCHITECTURES = {"linux-x86_64": "amd64", "linux-aarch64": "arm64"}  # Debian's names
 MAKER, ENTRANCE = "mmdebstrap", "bwrap"  # what makes one, and what enters it
 
 

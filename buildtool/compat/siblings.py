@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import tomllib
 from importlib import resources
 
 import msgspec
 
+from buildtool.compat.tables import Row, decode_table
 from buildtool.compat.targets import parse_target
-from buildtool.errors import DataError, IncompatibleError, InvalidInputError
+from buildtool.errors import IncompatibleError, InvalidInputError
 
 
 class Restriction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,12 +19,11 @@ class Restriction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     targets: tuple[str, ...]
 
 
-class Generic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Generic(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A generic target with its members; the fields are described at the head of ``amd_siblings.toml``."""
 
     name: str
     targets: tuple[str, ...]
-    source: tuple[str, ...]
     restriction: tuple[Restriction, ...] = ()
 
 
@@ -41,11 +40,7 @@ def generics() -> tuple[Generic, ...]:
         DataError: the table is damaged.
     """
     text = resources.files("buildtool.compat").joinpath("data", "amd_siblings.toml").read_text("utf-8")
-    try:
-        return msgspec.convert(tomllib.loads(text), _Table).generic
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        what = "The table amd_siblings.toml is damaged."
-        raise DataError(what, why=str(error), hint="Reinstall gpubuild.") from error
+    return decode_table(text, _Table, "amd_siblings.toml").generic
 
 
 def identical(chip: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # names of Windows, macOS, Debian and Go
 SYSTEMS = {"linux": "linux", "win32": "windows", "darwin": "macos"}
 
 

@@ -33,7 +33,6 @@ def layout(tree: Path, kind: str, version: str, compiler: PlanCompiler) -> tuple
     options = host_compiler(tree, compiler)
     if kind == "cuda":
         _require(tree, NVCC)
-    if kind == "cuda":
         options |= {"CMAKE_CUDA_COMPILER": NVCC, "CUDAToolkit_ROOT": ROOT, "CMAKE_CUDA_HOST_COMPILER": compiler.cxx}
         return options, {}
     found, env = rocm_toolchain(tree / ROOT.lstrip("/"), version)
