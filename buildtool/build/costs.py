@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from buildtool.store.storage import write_whole
+from buildtool.store.placing import write_whole
 
 # Seconds assumed for a step nobody has timed yet, by the kind Ninja prints.
 DEFAULT_S = {"CUDA": 30.0, "HIP": 30.0, "CXX": 5.0, "C": 2.0, "Linking": 1.0}

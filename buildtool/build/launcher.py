@@ -24,7 +24,7 @@ from buildtool.compat.model import Plan
 from buildtool.errors import GpubuildError
 from buildtool.process import TAIL_LINES, failure, run, run_detached
 from buildtool.source.model import SourceTree
-from buildtool.store.storage import write_whole
+from buildtool.store.placing import write_whole
 from buildtool.toolchain.model import Toolchain
 
 TRIAL = 2  # part of every record: a changed trial is run again

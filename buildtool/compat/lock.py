@@ -15,7 +15,7 @@ import msgspec
 from buildtool.compat.model import PLAN_SCHEMA, Plan
 from buildtool.errors import LockFileError, StorageError
 from buildtool.shell import here, quote
-from buildtool.store.storage import write_whole
+from buildtool.store.placing import write_whole
 
 LOCK_NAME = "gpubuild.lock"
 LOCK_SCHEMA = 1

@@ -8,7 +8,7 @@ import msgspec
 
 from buildtool.share.relay import Tally
 from buildtool.store.paths import cache_root
-from buildtool.store.storage import write_whole
+from buildtool.store.placing import write_whole
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

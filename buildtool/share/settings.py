@@ -12,7 +12,7 @@ import msgspec
 import platformdirs
 
 from buildtool.errors import InvalidInputError, StorageError
-from buildtool.store.storage import write_whole
+from buildtool.store.placing import write_whole
 
 URL_VARIABLE = "GPUBUILD_REMOTE_CACHE"
 KEY_VARIABLE = "GPUBUILD_REMOTE_CACHE_KEY"

@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,32 +92,6 @@ def storage_errors(path: Path, purpose: str, *, needed: int | None = None, hint:
         if error.errno in REFUSED or isinstance(error, NotADirectoryError):
             what = f"{error.filename or path} cannot be written ({purpose})."
             raise StorageError(what, why=error.strerror or str(error), hint=hint) from error
-        raise
-
-
-def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file beside its place and rename it, so that whoever reads it sees the old or the new one, whole.
-
-    Args:
-        path: the file; its folder is made.
-        content: what it holds.
-        mode: who may read it.
-
-    Raises:
-        OSError: it cannot be written; nothing is left behind then.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.chmod(mode)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
         raise
 
 

@@ -18,7 +18,7 @@ from buildtool.probe.system import c_library, operating_system
 from buildtool.probe.toolkits import FINDERS
 from buildtool.process import run
 from buildtool.store.paths import cache_root
-from buildtool.store.storage import write_whole
+from buildtool.store.placing import write_whole
 from buildtool.toolchain.container.engine import Engine, Image
 from buildtool.toolchain.here import MACHINES
 

@@ -19,6 +19,12 @@ def test_a_file_takes_its_place_readable_by_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [place]
 
 
+def test_a_file_of_its_owner_alone_in_a_new_folder(tmp_path: Path) -> None:
+    place = tmp_path / "new" / "key"
+    write_whole(place, b"key", mode=0o600)
+    assert (place.read_bytes(), place.stat().st_mode & 0o777) == (b"key", 0o600)
+
+
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
