@@ -50,6 +50,8 @@ def cmake_arguments(plan: Plan, toolchain: Toolchain, launcher: Launcher | None,
     options["GPUBUILD_PROGRAMS"] = ";".join(PROGRAMS)
     options["GPUBUILD_BACKEND"] = BACKEND_TARGETS[plan.backend]
     options["GPUBUILD_BACKEND_RPATH"] = backend_rpath(plan)
+    if plan.backend == "cuda" and plan.runtime == "bundle" and plan.platform.startswith("linux"):
+        options["GPUBUILD_BACKEND_RPATH_FOR_ALL"] = "ON"  # NVIDIA's libraries are not given a RUNPATH of their own
     options["GPUBUILD_SLOW_FIRST"] = ";".join(book.slowest(".cu", SLOW_FIRST))
     if launcher is not None:
         for language in ("C", "CXX", "CUDA", "HIP"):

@@ -53,6 +53,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     recipe: ask.RecipeOption = None,
     profile: ask.ProfileOption = None,
     runtime: ask.RuntimeOption = None,
+    thin_vendor: ask.ThinVendorOption = False,
     inside: ask.InsideOption = None,
     manylinux: ask.ManylinuxOption = None,
     lock: ask.LockOption = None,
@@ -87,7 +88,8 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     job_count(jobs, device_code=False)
     wish = ask.Wish(
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
-        source=source, recipe=recipe, profile=profile, runtime=runtime, manylinux=manylinux, **{"in": inside},
+        source=source, recipe=recipe, profile=profile, runtime=runtime, thin_vendor=thin_vendor,
+        manylinux=manylinux, **{"in": inside},
     )  # fmt: skip
     checkout = ask.ollama_checkout(source)
     if checkout is not None:
@@ -185,6 +187,8 @@ def _tell_vendor(vendor: RuntimeSet, reporter: Reporter) -> None:
         reporter.note(f"Vendor libraries: {len(vendor.libraries)}{folders}, {readable_size(vendor.bytes)}")
     for rung in vendor.rungs:
         reporter.note(f"  {rung.target}: {rung.reason}")
+    for note in vendor.notes:
+        reporter.note(f"  {note}")
 
 
 def _print_result(made: Made, signatures: tuple[str, ...]) -> None:

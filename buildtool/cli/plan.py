@@ -59,6 +59,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     source: wish.SourceOption = None,
     profile: wish.ProfileOption = None,
     runtime: wish.RuntimeOption = None,
+    thin_vendor: wish.ThinVendorOption = False,
     inside: wish.InsideOption = None,
     manylinux: wish.ManylinuxOption = None,
     lock: wish.LockOption = None,
@@ -86,7 +87,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     """Decide a build: source, backend, targets, toolkit, compiler, options, wheels; each with its reason."""
     given = wish.Wish(
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
-        recipe=recipe, source=source, profile=profile, runtime=runtime, manylinux=manylinux, **{"in": inside},
+        recipe=recipe, source=source, profile=profile, runtime=runtime, thin_vendor=thin_vendor,
+        manylinux=manylinux, **{"in": inside},
     )  # fmt: skip
     wanted = {"--ladder": ladder or have is not None, "--all": every, "--why-not": why_not is not None}
     single = {"--lock": lock is not None, "--out": out is not None, "--explain": explain}

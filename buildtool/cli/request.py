@@ -72,6 +72,13 @@ RuntimeOption = Annotated[
         rich_help_panel=PANEL,
     ),
 ]  # fmt: skip
+ThinVendorOption = Annotated[
+    bool,
+    typer.Option(
+        "--thin-vendor", rich_help_panel=PANEL,
+        help="With --runtime bundle: cut NVIDIA's libraries to the targets. For your own machine: not to be passed on.",
+    ),
+]  # fmt: skip
 InsideOption = Annotated[
     str | None,
     typer.Option(
@@ -135,6 +142,7 @@ def make_request(wish: Wish) -> Request:
         source=absolute_source(str(source), text("recipe", "llama.cpp")) if source else None,
         profile=cast("Profile", _known("profile", text("profile", "portable"), PROFILES)),
         runtime=cast("RuntimeMode", _known("runtime", text("runtime", "pip"), RUNTIMES)),
+        thin_vendor=bool(wish.get("thin_vendor")),
         inside=str(wish["in"]) if wish.get("in") else None,
         manylinux=str(wish["manylinux"]) if wish.get("manylinux") else None,
     )

@@ -86,13 +86,19 @@ def _content(view: View, section: elf.Section) -> bytes:
 
 
 def _amd_kernels(view: View, table: list[elf.Section]) -> tuple[str, ...]:
-    """Names in the metadata note (code object version 3 on), else the kernel descriptors' symbols."""
-    for section in table:
-        if section.type != elf.SHT_NOTE:
-            continue
-        for owner, kind, content in _notes(_content(view, section)):
-            if owner.startswith(b"AMDGPU") and kind == NT_AMDGPU_METADATA:
-                return _metadata_names(content)
+    """Names in the metadata notes (code object version 3 on), else the kernel descriptors' symbols.
+
+    A code object that was linked of several has a note of each: Tensile's have hundreds.
+    """
+    described = [
+        content
+        for section in table
+        if section.type == elf.SHT_NOTE
+        for owner, kind, content in _notes(_content(view, section))
+        if owner.startswith(b"AMDGPU") and kind == NT_AMDGPU_METADATA
+    ]
+    if described:
+        return _unique(name for content in described for name in _metadata_names(content))
     return _unique(row.name.removesuffix(".kd") for row in elf.symbols(view, table) if row.name.endswith(".kd"))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from buildtool.compat.case import Case
 from buildtool.compat.explain import explain
-from buildtool.compat.kernels import runtime_mode
+from buildtool.compat.kernels import runtime_mode, thins_whole
 from buildtool.compat.known_bad import bad_launchers, bad_options
 from buildtool.compat.model import Plan, PlanCompiler, PlanProvider, PlanRootfs, PlanToolkit
 from buildtool.compat.options import ToolkitOption, launchers_of
@@ -37,6 +39,7 @@ def assemble(case: Case, chosen: Candidate) -> Plan:
         wheels=wheels_of(case, chosen, targets, runtime, stated(patches, chosen.source)),
         platform=case.platform,
         inside=case.host.image,
+        thin_vendor=True if thins_whole(case) else msgspec.UNSET,
         decisions=explain(case, chosen, targets, tuple(rows.values()), patches),
     )
 

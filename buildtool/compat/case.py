@@ -64,11 +64,14 @@ def make_case(request: Request, host: Host) -> Case:
 
     Raises:
         UnknownNameError: a backend, target, recipe, source or toolkit nobody knows.
-        InvalidInputError: nothing to build for.
+        InvalidInputError: nothing to build for, or options that do not go together.
     """
     if host.image is not None and request.runtime == "bundle":
         what = f"Libraries of the container image {host.image.name} cannot be bundled."
         raise InvalidInputError(what, hint="Leave --runtime bundle out, or build without --in.")
+    if request.thin_vendor and request.runtime != "bundle":
+        what = "--thin-vendor cuts libraries down that are copied into the wheel; none are."
+        raise InvalidInputError(what, hint="Add --runtime bundle, or leave --thin-vendor out.")
     recipe = load_recipe(request.recipe)
     toolkit = parse_wish(request.toolkit) if request.toolkit else None
     exact = parse_targets(request.targets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from buildtool.compat import tables
 from buildtool.compat.case import Case
 from buildtool.compat.devices import products_of
-from buildtool.compat.kernels import donor_of, runtime_mode, travels
+from buildtool.compat.kernels import donor_of, runtime_mode, thins_whole, travels
 from buildtool.compat.known_bad import bad_launchers, warnings
 from buildtool.compat.model import Decision
 from buildtool.compat.options import ToolkitOption, launchers_of
@@ -222,6 +222,8 @@ def _runtime(case: Case, chosen: Candidate) -> Decision:
     choice: str = runtime_mode(case, chosen.option)
     if case.backend == "cpu":
         choice, reason = "none", "the CPU backend needs no vendor library"
+    elif thins_whole(case):
+        reason = "copied into the wheel, cut down to its targets, as asked for: NVIDIA's licence forbids passing it on"
     elif choice == "bundle" and case.request.runtime == "pip":
         reason = "this ROCm is on no other machine and not to be had as wheels: its libraries are copied into the wheel"
     elif choice == "system" and case.request.runtime == "pip":

@@ -24,6 +24,11 @@ def runtime_mode(case: Case, option: ToolkitOption | None) -> RuntimeMode:
     return "bundle" if made else "system"
 
 
+def thins_whole(case: Case) -> bool:
+    """Whether NVIDIA's libraries, which must stay whole to be passed on, are cut down; AMD's always are."""
+    return case.request.thin_vendor and case.request.runtime == "bundle" and case.backend == "cuda"
+
+
 def travels(case: Case, option: ToolkitOption | None) -> bool:
     """Whether the libraries of a ROCm from a root filesystem go along, so that their kernels must fit."""
     return option is not None and option.kind == "rocm" and runtime_mode(case, option) == "bundle"

@@ -29,6 +29,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     source: str | None = None  # a name the recipe offers, a path, a git URL with #tag, an archive URL
     profile: Profile = "portable"
     runtime: RuntimeMode = "pip"
+    thin_vendor: bool = False  # cut NVIDIA's libraries of a bundle down to the targets: for one's own machine only
     inside: str | None = None  # "docker://image:tag"
     manylinux: str | None = None  # "2_31": the oldest C library that the wheels must run with
 
@@ -160,6 +161,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         inside: the container image that holds the compilers and the toolkit; None when they are on the machine.
         cmake_options: upstream's and CMake's own cache variables, machine-independent.
         base: the old system in which host code is compiled; left out of the lock where there is none.
+        thin_vendor: NVIDIA's libraries of the bundle are cut down to the targets; left out of the lock where they are
+            not. Such a wheel must not be passed on.
         decisions: the explanation; not part of the identity.
     """
 
@@ -179,6 +182,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     platform: str  # "linux-x86_64"
     inside: ContainerImage | None = None
     base: PlanToolkit | msgspec.UnsetType = msgspec.UNSET
+    thin_vendor: bool | msgspec.UnsetType = msgspec.UNSET
     decisions: tuple[Decision, ...] = ()
 
     def digest(self) -> str:

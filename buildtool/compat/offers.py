@@ -150,6 +150,7 @@ def other_wishes(asked: Request) -> list[str]:
     words += ["--source", asked.source] if asked.source else []
     words += ["--profile", asked.profile] if asked.profile != "portable" else []
     words += ["--runtime", asked.runtime] if asked.runtime != "pip" else []
+    words += ["--thin-vendor"] if asked.thin_vendor else []
     return words + (["--in", asked.inside] if asked.inside else [])
 
 

@@ -34,6 +34,7 @@ def _of_runtime(plan: Plan, wheel: PlanWheel) -> Plan:
         toolkit=None,
         patches=(),
         runtime="pip",
+        thin_vendor=msgspec.UNSET,
         cmake_options={name: value for name, value in plan.cmake_options.items() if name not in of_backends},
         wheels=(wheel,),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from buildtool.compat.case import Case
+from buildtool.compat.kernels import thins_whole
 from buildtool.compat.model import PlanWheel, RuntimeMode
 from buildtool.compat.options import ToolkitOption
 from buildtool.compat.pypi_sets import cuda_sets
@@ -29,12 +30,13 @@ def wheels_of(
     wheels = [PlanWheel(role="runtime", distribution=name, package=_package(name), version=version)]
     if case.backend != "cpu":
         distribution = f"{name}-{case.backend}{_major(chosen.option)}"
+        labels = [*_backend_labels(chosen.option, targets), "thinned" if thins_whole(case) else ""]
         wheels.append(
             PlanWheel(
                 role="backend",
                 distribution=distribution,
                 package=_package(distribution),
-                version=".".join(filter(None, [version, *_backend_labels(chosen.option, targets), patches])),
+                version=".".join(filter(None, [version, *labels, patches])),
                 requires=(f"{name}=={version}", *vendor_requirements(chosen.option, runtime)),
             )
         )

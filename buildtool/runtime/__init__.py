@@ -24,7 +24,7 @@ from buildtool.toolchain.model import Toolchain
 __all__ = ["MODULES", "LeftOut", "Rung", "RuntimeSet", "VendorData", "VendorLibrary", "collect", "require_served"]
 
 MODULES = {"cuda": "libggml-cuda.so", "rocm": "libggml-hip.so", "vulkan": "libggml-vulkan.so"}
-LAYOUT = "4"  # a change in how bundles are laid out makes them anew
+LAYOUT = "5"  # a change in how bundles are laid out makes them anew
 RECORD = "set.json"
 
 
@@ -61,7 +61,8 @@ def collect(plan: Plan, toolchain: Toolchain, tree: BuildTree, *, progress: Prog
         shelf.mkdir(parents=True)
         shown.note(f"Collecting {len(closed.libraries)} vendor libraries.")
         with appearing(out) as place:
-            made = _moved(Stage(place, closed, origin, shown).make(plan.targets), place, out)
+            stage = Stage(place, closed, origin, shown, cuts_whole=plan.thin_vendor is True)
+            made = _moved(stage.make(plan.targets), place, out)
             (place / RECORD).write_bytes(msgspec.json.encode(made))
     return made
 
@@ -91,6 +92,7 @@ def _has_libraries(plan: Plan, toolchain: Toolchain) -> bool:
 def _key(plan: Plan, toolchain: Toolchain, module: Path) -> str:
     """Return a name for the bundle of these targets, this toolkit, and what the module needs."""
     identity = [LAYOUT, plan.targets, toolkit_places(toolchain), toolchain.version, needed(module)]
+    identity += ["cut"] if plan.thin_vendor is True else []
     return hashlib.sha256(msgspec.json.encode(identity)).hexdigest()[:12]
 
 

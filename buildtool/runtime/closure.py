@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from buildtool.errors import BuildError
-from buildtool.runtime.facts import Opens, opened_by, outside
+from buildtool.runtime.facts import Opens, drops, opened_by, outside, spares
 from buildtool.runtime.model import LeftOut
+from buildtool.runtime.spare import can_spare, takes
 
 
 class Found(NamedTuple):
@@ -30,12 +31,23 @@ class Folder(NamedTuple):
     row: Opens
 
 
+class Spared(NamedTuple):
+    """A library that another one is made to do without: its name, its file, whose need it was, and why."""
+
+    soname: str
+    path: Path
+    needed_by: str
+    reason: str
+
+
 class Closure(NamedTuple):
-    """Libraries and folders that travel, and libraries that do not."""
+    """Libraries and folders that travel, and libraries that do not; `spared` are among the latter."""
 
     libraries: tuple[Found, ...]
     folders: tuple[Folder, ...]
     left_out: tuple[LeftOut, ...]
+    spared: tuple[Spared, ...] = ()
+    hollow: frozenset[str] = frozenset()  # whose precompiled headers nobody here asks for
 
 
 class Wanted(NamedTuple):
@@ -62,6 +74,7 @@ def closure(module: Path, own: Path, folders: Iterable[Path]) -> Closure:
     found: dict[str, Found] = {}
     left: dict[str, LeftOut] = {}
     data: dict[Path, Folder] = {}
+    spared: dict[tuple[str, str], Spared] = {}
     while pending:
         wanted = pending.popleft()
         if wanted.soname in found or wanted.soname in left or (own / wanted.soname).exists():
@@ -71,16 +84,49 @@ def closure(module: Path, own: Path, folders: Iterable[Path]) -> Closure:
             reason = why.reason if why is not None else wanted.row.reason if wanted.row is not None else ""
             left[wanted.soname] = LeftOut(soname=wanted.soname, needed_by=wanted.by, reason=reason)
             continue
-        path = next((folder / wanted.soname for folder in folders if (folder / wanted.soname).is_file()), None)
+        path = _place(wanted.soname, folders)
         if path is None:
             raise _missing(wanted, folders)
         found[wanted.soname] = Found(wanted.soname, path, wanted.by)
-        pending.extend(Wanted(name, wanted.soname) for name in needed(path))
+        needs = needed(path)
+        without = _spared(wanted.soname, path, needs, folders)
+        spared |= {(one.needed_by, one.soname): one for one in without}
+        pending.extend(Wanted(name, wanted.soname) for name in needs if name not in {one.soname for one in without})
         pending.extend(_opens(wanted.soname, path))
         data |= {folder.path: folder for folder in folders_of(wanted.soname, path)}
+    gone = tuple(one for one in spared.values() if one.soname not in found)  # what travels for another can be used
+    left |= {one.soname: LeftOut(soname=one.soname, needed_by=one.needed_by, reason=one.reason) for one in gone}
     return Closure(
-        tuple(found[name] for name in sorted(found)), tuple(data.values()), tuple(left[name] for name in sorted(left))
+        tuple(found[name] for name in sorted(found)),
+        tuple(data.values()),
+        tuple(left[name] for name in sorted(left)),
+        gone,
+        _hollow(found, module),
     )
+
+
+def _hollow(found: dict[str, Found], module: Path) -> frozenset[str]:
+    """Return the libraries whose precompiled headers nothing else in the bundle takes."""
+    rows = {soname: row for soname in found if (row := drops(soname)) is not None}
+    taken = {
+        soname: frozenset().union(*(takes(one.path) for one in found.values() if one.soname != soname), takes(module))
+        for soname in rows
+    }
+    return frozenset(soname for soname, row in rows.items() if taken[soname].isdisjoint(row.through))
+
+
+def _place(soname: str, folders: Iterable[Path]) -> Path | None:
+    return next((folder / soname for folder in folders if (folder / soname).is_file()), None)
+
+
+def _spared(soname: str, library: Path, needs: Iterable[str], folders: tuple[Path, ...]) -> list[Spared]:
+    """Return what a library can be made to do without: a row says so, and its file allows it."""
+    found = []
+    for name in needs:
+        row, path = spares(soname, name), _place(name, folders)
+        if row is not None and path is not None and can_spare(library, name, path, row.symbols):
+            found.append(Spared(name, path, soname, row.reason))
+    return found
 
 
 def needed(binary: Path) -> list[str]:

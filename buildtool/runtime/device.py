@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +47,20 @@ def _processors(targets: Iterable[str]) -> frozenset[str]:
 def kept(rungs: Iterable[Rung]) -> tuple[str, ...]:
     """Return the targets whose code stays when a library is thinned: for a renamed one, its donor."""
     return tuple(rung.donor if rung.name == "sibling" else rung.target for rung in rungs)
+
+
+def cut(library: Path, targets: Sequence[str], out: Path, *, progress: Progress) -> bool:
+    """Write a library with the device code for some targets only; tell whether it has any, else nothing is written.
+
+    Raises:
+        DamagedError: the file contradicts itself.
+        IncompatibleError: its device code serves none of the targets.
+        StorageError: there is no space.
+    """
+    if not any(file.images for file in inspect(library).files):
+        return False
+    thin(library, targets, out, progress=progress)
+    return True
 
 
 def serve(

@@ -39,6 +39,7 @@ class VendorLibrary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         licence: file name of its licence text among the set's `licences`.
         rungs: how its device code serves the plan's targets; empty for a library without any.
         needed_by: the library or module that needs or opens it.
+        changes: what was changed in the file, in words; empty for the vendor's own bytes.
     """
 
     soname: str
@@ -49,6 +50,7 @@ class VendorLibrary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     licence: str = ""
     rungs: tuple[Rung, ...] = ()
     needed_by: str = ""
+    changes: tuple[str, ...] = ()
 
 
 class VendorData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

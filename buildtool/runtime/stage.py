@@ -7,22 +7,27 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from buildtool.codeobj import understands
 from buildtool.errors import BuildError
 from buildtool.runtime import device
 from buildtool.runtime.closure import Closure, Folder, Found, needed
-from buildtool.runtime.facts import unpacks
+from buildtool.runtime.facts import unpacks, whole
+from buildtool.runtime.hollow import hollow
 from buildtool.runtime.ladder import choose
 from buildtool.runtime.model import Rung, RuntimeSet, VendorData, VendorLibrary
 from buildtool.runtime.origin import Origin, Provenance
 from buildtool.runtime.rpath import BESIDE, look_beside, runpath
+from buildtool.runtime.spare import spare
 from buildtool.store.progress import Progress
-from buildtool.store.storage import delete_tree, require_space, tree_size
+from buildtool.store.storage import delete_tree, readable_size, require_space, tree_size
 
 LIBRARIES = "lib"
 TEXTS = "licences"
 WORK = "work"
 RECORDS = "manifests"
+CUT = "NVIDIA's libraries in here were cut down to the targets. NVIDIA's licence forbids passing them on like that."
 PACKED = "The device code is compressed as clang does it; HIP unpacks it when it loads it."
 
 
@@ -51,9 +56,12 @@ def _common(sets: Iterable[frozenset[str]]) -> frozenset[str]:
 class Stage:
     """One bundle in the making, in a directory of its own."""
 
-    def __init__(self, place: Path, closed: Closure, origin: Origin, progress: Progress) -> None:
-        self._place, self._closed, self._progress = place, closed, progress
+    def __init__(
+        self, place: Path, closed: Closure, origin: Origin, progress: Progress, *, cuts_whole: bool = False
+    ) -> None:
+        self._place, self._closed, self._progress, self._cuts_whole = place, closed, progress, cuts_whole
         self._notes: list[str] = []
+        self._changes: dict[str, list[str]] = {one.soname: [] for one in closed.libraries}
         self._known = origin.provenance([*(one.path for one in closed.libraries), *map(_sample, closed.folders)])
 
     def make(self, targets: Sequence[str]) -> RuntimeSet:
@@ -71,7 +79,10 @@ class Stage:
         for name in (LIBRARIES, TEXTS, WORK, RECORDS):
             (self._place / name).mkdir(parents=True)
         for one in self._closed.libraries:
-            self._copy(one, WORK if one.soname in with_code else LIBRARIES)
+            if whole(one.soname) is not None:
+                self._copy_whole(one, targets)
+            else:
+                self._copy(one, WORK if one.soname in with_code else LIBRARIES)
         self._device_code(rungs, with_code)
         for folder in self._closed.folders:
             if folder.name not in with_code:
@@ -82,12 +93,36 @@ class Stage:
             shutil.copyfile(text, self._place / TEXTS / name)
         return self._value(rungs, with_code, tuple(texts))
 
+    def _copy_whole(self, one: Found, targets: Sequence[str]) -> None:
+        """Copy a library that has to stay as it is; cut it down where that was asked for, in spite of its licence."""
+        target = self._place / LIBRARIES / one.soname
+        if self._cuts_whole and device.cut(one.path, targets, target, progress=self._progress):
+            self._changes[one.soname].append(f"holds device code for {', '.join(targets)} only")
+            self._notes += [CUT] if CUT not in self._notes else []
+        else:
+            shutil.copyfile(one.path, target)
+        target.chmod(0o755)
+
     def _copy(self, one: Found, folder: str) -> None:
         target = self._place / folder / one.soname
         shutil.copyfile(one.path, target)
         target.chmod(0o755)
         if self._loads_others(one) and runpath(target) != BESIDE:
             look_beside(target)
+            self._changes[one.soname].append(f"looks for libraries beside itself (RUNPATH {BESIDE})")
+        without = {row.soname: row.path for row in self._closed.spared if row.needed_by == one.soname}
+        if without:
+            record = spare(target, without)
+            self._record(f"spared-{one.soname}", record)
+            self._changes[one.soname].append(f"does not need {', '.join(record.without)}")
+        if one.soname in self._closed.hollow and (cut := hollow(target)) is not None:
+            self._record(f"hollowed-{one.soname}", cut)
+            size = readable_size(sum(part.bytes for part in cut.gone))
+            self._changes[one.soname].append(f"without clang's precompiled headers ({size})")
+
+    def _record(self, name: str, value: msgspec.Struct) -> None:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=1)
+        (self._place / RECORDS / f"{name}.json").write_bytes(text + b"\n")
 
     def _loads_others(self, one: Found) -> bool:
         """Tell whether a library needs or opens another of the bundle."""
@@ -106,6 +141,9 @@ class Stage:
         results.mkdir()
         made, manifests = device.serve(parts, rungs, results, packed=self._packs(), progress=self._progress)
         _open_up(made)
+        for one in self._closed.libraries:
+            if one.soname in with_code:
+                self._changes[one.soname].append(_cut(rungs, packed=self._packs()))
         if self._packs():
             self._notes.append(PACKED)
         for path in made.iterdir():
@@ -149,6 +187,7 @@ class Stage:
                 licence=_text_name(self._known[one.path]),
                 rungs=rungs if one.soname in with_code else (),
                 needed_by=one.needed_by,
+                changes=tuple(self._changes[one.soname]),
             )
             for one in self._closed.libraries
         )
@@ -179,6 +218,12 @@ class Stage:
             licence=_text_name(known),
             rungs=rungs,
         )
+
+
+def _cut(rungs: Iterable[Rung], *, packed: bool) -> str:
+    """Say what became of a library's device code."""
+    kept = ", ".join(f"{one.target} ({one.donor}'s, renamed)" if one.name == "sibling" else one.target for one in rungs)
+    return f"holds device code for {kept} only{', compressed' if packed else ''}"
 
 
 def _sample(folder: Folder) -> Path:

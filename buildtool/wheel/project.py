@@ -19,6 +19,7 @@ from buildtool.wheel.embedded import embedded_code
 from buildtool.wheel.variants import Variant, providers
 
 PAYLOAD = Path(__file__).with_name("payload")
+PRIVATE = "Private :: Do Not Upload"  # package registries refuse a wheel that says so
 COMMANDS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize", "test-backend-ops")
 
 _CMAKE = """\
@@ -158,7 +159,11 @@ def _travelling(vendor: RuntimeSet) -> str:
     named: list[tuple[str, VendorLibrary | VendorData]] = [(one.soname, one) for one in vendor.libraries]
     named += [(f"{one.name}/", one) for one in vendor.data]
     lines += [f"| {name} | {one.package} | {one.version} | licenses/{one.licence} |" for name, one in named]
-    lines += ["", "The machine provides: " + ", ".join(one.soname for one in vendor.left_out) + "."]
+    changed = [one for one in vendor.libraries if one.changes]
+    lines += ["", "Changed by gpubuild:", ""] if changed else []
+    lines += [f"- {one.soname} {'; '.join(one.changes)}" for one in changed]
+    lines += ["", "Not inside, and why:", ""] if vendor.left_out else []
+    lines += [f"- {one.soname} ({one.needed_by}): {one.reason}" for one in vendor.left_out]
     return "\n".join(lines) + "\n"
 
 
@@ -172,6 +177,7 @@ def _pyproject(plan: Plan, wheel: PlanWheel, licences: list[str], texts: list[st
         "license": " AND ".join(licences),
         "license-files": texts,
         "dependencies": list(wheel.requires),
+        "classifiers": [PRIVATE] if plan.thin_vendor is True and wheel.role == "backend" else [],
         "keywords": ["llama.cpp", *(plan.targets if wheel.role == "backend" else ())],
     }
     lines = [

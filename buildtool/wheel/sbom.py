@@ -152,6 +152,7 @@ def _bundled(content: Content, library: VendorLibrary) -> Json:
         "name": library.soname,
         **_origin(library),
         "hashes": _hashes(sha256),
+        **({"pedigree": {"notes": "; ".join(library.changes)}} if library.changes else {}),
         "evidence": {"occurrences": [{"location": path}]},
     }
 

@@ -4,6 +4,7 @@
 #   GPUBUILD_PROGRAMS       executables of the runtime wheel; those a source does not have are left out
 #   GPUBUILD_BACKEND        name of the GPU backend's target (ggml-cuda, ggml-hip, ggml-vulkan), or empty
 #   GPUBUILD_BACKEND_RPATH  where the installed backend module finds its vendor libraries
+#   GPUBUILD_BACKEND_RPATH_FOR_ALL  ON: the libraries that they need are looked for there, too (DT_RPATH, not DT_RUNPATH)
 #   GPUBUILD_SLOW_FIRST     file name endings of slow sources, slowest first: Ninja starts equal edges in file order
 
 # CPU modules that a wheel must not carry. sapphirerapids uses AMX tiles: on a virtual machine whose hypervisor shows AMX but
@@ -170,6 +171,9 @@ function(gpubuild_finish)
             gpubuild_module_ids(${GPUBUILD_BACKEND})
         endif()
         gpubuild_install(gpubuild_backend "${GPUBUILD_BACKEND_RPATH}" ${GPUBUILD_BACKEND})
+        if(GPUBUILD_BACKEND_RPATH_FOR_ALL)
+            target_link_options(${GPUBUILD_BACKEND} PRIVATE "LINKER:--disable-new-dtags")
+        endif()
         add_custom_target(gpubuild_backend DEPENDS ${GPUBUILD_BACKEND})
     endif()
 endfunction()

@@ -10,13 +10,17 @@ import pytest
 
 from buildtool.build.model import BuildTree
 from buildtool.compat.model import Plan, PlanCompiler, PlanSource, PlanToolkit
+from buildtool.compat.recipes import recipe_directory
 from buildtool.errors import BuildError
+from buildtool.process import run
 from buildtool.runtime import collect
 from buildtool.runtime.closure import needed
 from buildtool.runtime.rpath import runpath
 from buildtool.toolchain.model import Toolchain
 
 pytestmark = pytest.mark.toolchain
+
+MINI = Path(__file__).parents[2] / "fixtures" / "mini-llama"
 
 
 def library(path: Path, *uses: Path) -> Path:
@@ -67,14 +71,42 @@ def test_the_closed_set_travels_without_the_drivers_own_library(tmp_path: Path, 
     assert "libcuda.so.1" in {one.soname for one in chosen.left_out}
 
 
-def test_the_libraries_find_each_other_wherever_they_are(tmp_path: Path, toolkit: Path) -> None:
+def test_the_libraries_find_each_other_wherever_they_are_and_nvidias_keep_their_bytes(
+    tmp_path: Path, toolkit: Path
+) -> None:
+    """NVIDIA's own have no RUNPATH here, and get none: the module of the real recipe looks for what they need."""
     chosen = collect(*given(tmp_path, toolkit, "bundle"))
-    place = tmp_path / "elsewhere"
+    place = tmp_path / "else where" / "gpubuild_llama_cuda13" / "lib"
     shutil.copytree(str(chosen.root), place)
+    for one in chosen.libraries:
+        assert (place / one.soname).read_bytes() == (toolkit / "lib" / one.soname).read_bytes()
+    install_module(tmp_path, toolkit, place)
+    shutil.rmtree(toolkit)
     shutil.rmtree(tmp_path / "build")
-    assert runpath(place / "libcublas.so.13") == "$ORIGIN"
-    said = subprocess.run(["ldd", place / "libcublas.so.13"], capture_output=True, text=True, check=True).stdout
+    module = place / "libggml-cuda.so"
+    assert runpath(module).split(":")[0] == "$ORIGIN"
+    said = subprocess.run(["ldd", module], capture_output=True, text=True, check=True).stdout
+    assert f"libcublas.so.13 => {place}/libcublas.so.13" in said
     assert f"libcublasLt.so.13 => {place}/libcublasLt.so.13" in said
+
+
+def install_module(tmp_path: Path, toolkit: Path, place: Path) -> None:
+    """Build and install a CUDA module of the small imitation of llama.cpp with the real recipe."""
+    source, build = tmp_path / "llama.cpp", tmp_path / "mini"
+    shutil.copytree(MINI, source)
+    with (source / "CMakeLists.txt").open("a") as project:
+        project.write("add_library(ggml-cuda MODULE src/base.cpp)\n")
+        project.write(f'target_link_libraries(ggml-cuda PRIVATE "{toolkit}/lib/libcublas.so.13")\n')
+    options = {
+        "CMAKE_PROJECT_TOP_LEVEL_INCLUDES": recipe_directory("llama.cpp") / "gpubuild.cmake",
+        "GPUBUILD_BACKEND": "ggml-cuda", "GPUBUILD_BACKEND_RPATH": "$ORIGIN:$ORIGIN/../../gpubuild_llama/lib",
+        "GPUBUILD_BACKEND_RPATH_FOR_ALL": "ON", "CMAKE_SHARED_LINKER_FLAGS": "-Wl,--no-as-needed",
+        "CMAKE_MODULE_LINKER_FLAGS": f"-Wl,--no-as-needed -Wl,-rpath-link,'{toolkit}/lib'",
+    }  # fmt: skip
+    defined = [f"-D{name}={value}" for name, value in options.items()]
+    run(["cmake", "-G", "Ninja", "-S", str(source), "-B", str(build), *defined], timeout_s=120)
+    run(["cmake", "--build", str(build), "--target", "gpubuild_backend"], timeout_s=120)
+    run(["cmake", "--install", str(build), "--component", "gpubuild_backend", "--prefix", str(place)], timeout_s=60)
 
 
 def test_the_wheel_of_a_library_gives_its_name_version_and_licence(tmp_path: Path, toolkit: Path) -> None:

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from compat_machines import debian
 
-from buildtool.build.configure import backend_rpath
+from buildtool.build.configure import backend_rpath, cmake_arguments
+from buildtool.build.costs import CostBook
 from buildtool.build.door import Door
 from buildtool.build.launcher import _find
 from buildtool.build.uses import builds_with, toolkit_places
@@ -87,3 +88,14 @@ def test_a_module_finds_nvidias_wheels_of_its_major_release(toolkit: str, target
     found = backend_rpath(plan).split(":")
     assert [place.removeprefix("$ORIGIN/../../") for place in found[2:]] == places
     assert backend_rpath(msgspec.structs.replace(plan, runtime="bundle")).split(":") == found[:2]
+
+
+@pytest.mark.parametrize(("runtime", "inherited"), [("pip", False), ("bundle", True)])
+def test_a_module_looks_for_what_bundled_libraries_need(tmp_path: Path, runtime: str, *, inherited: bool) -> None:
+    plan = resolve(Request(backend="cuda", targets=("sm_90",), runtime=runtime), debian())  # type: ignore[arg-type]
+    toolchain = Toolchain(
+        kind="cuda", version="13.0.88", root="/opt", provider="pypi", cmake_options={}, env={}, cmake="cmake",
+        ninja="ninja",
+    )  # fmt: skip
+    found = cmake_arguments(plan, toolchain, None, CostBook(tmp_path / "costs", tmp_path / "none"))
+    assert ("-DGPUBUILD_BACKEND_RPATH_FOR_ALL=ON" in found) is inherited

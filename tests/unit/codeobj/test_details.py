@@ -54,6 +54,13 @@ def test_kernels_are_not_listed_unasked() -> None:
     assert {image.kernels for image in images(FIXTURES / "targets.fatbin")} == {()}
 
 
+def test_a_code_object_linked_of_several_names_the_kernels_of_all(tmp_path: Path) -> None:
+    notes = metadata_note(["gemm", "axpy"]) + metadata_note(["gemm"]) + metadata_note(["scal"])
+    (tmp_path / "x.co").write_bytes(library({".note": notes}, machine=224, flags=0x38))
+    (image,) = images(tmp_path / "x.co", kernels=True)
+    assert image.kernels == ("gemm", "axpy", "scal")
+
+
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_amd_kernels_in_plain_and_compressed_bundles(tmp_path: Path, version: int) -> None:
     plain = bundle([(hip_id("gfx1032"), OBJECT)])

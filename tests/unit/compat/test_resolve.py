@@ -66,6 +66,21 @@ def test_a_backend_wheel_requires_exactly_its_runtime_and_no_older_libraries() -
     assert all(one.endswith(",<14") for one in backend.requires[1:])
 
 
+def test_cut_down_vendor_libraries_make_another_wheel_and_only_where_they_travel() -> None:
+    whole = plan(backend="cuda", targets=("sm_90",), runtime="bundle")
+    cut = plan(backend="cuda", targets=("sm_90",), runtime="bundle", thin_vendor=True)
+    assert cut.wheels[1].version == whole.wheels[1].version + ".thinned"
+    assert cut.wheels[0] == whole.wheels[0]
+    assert cut.digest() != whole.digest()
+    assert b"thin_vendor" not in msgspec.json.encode(whole), "locks from before stay as they are"
+    (said,) = [one for one in cut.decisions if one.subject == "vendor libraries"]
+    assert "licence forbids passing it on" in said.reason
+    problem = refusal(backend="cuda", targets=("sm_90",), thin_vendor=True)
+    assert isinstance(problem, InvalidInputError)
+    assert "--runtime bundle" in problem.hint
+    assert plan(backend="cpu", runtime="bundle", thin_vendor=True).thin_vendor is msgspec.UNSET
+
+
 def test_one_runtime_serves_the_cpu_and_every_backend() -> None:
     hosts = [debian(), debian(toolkits=(rocm("6.4.3"),))]
     versions = {

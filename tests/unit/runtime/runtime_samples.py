@@ -40,6 +40,73 @@ def shared(*needed: str, soname: str = "", runpath: str = "", strings: Sequence[
     return elf64(62)[:16] + fields + body + bytes(64) + b"".join(rows)
 
 
+def linked(
+    *needed: str,
+    soname: str = "",
+    defines: Sequence[str] = (),
+    takes: Sequence[str] = (),
+    versions: dict[str, str] | None = None,
+    relocation: int = 7,
+) -> bytes:
+    """A library with dynamic symbols: those it defines, and those it takes from others.
+
+    Args:
+        needed: sonames.
+        soname: its own.
+        defines: functions that it has.
+        takes: functions that it calls, one relocation each.
+        versions: of what it takes, the library that a version is asked from.
+        relocation: the type of those relocations; 7 is R_X86_64_JUMP_SLOT.
+    """
+    versions = versions or {}
+    names = bytearray(b"\0")
+
+    def at(text: str) -> int:
+        names.extend(text.encode() + b"\0")
+        return len(names) - len(text) - 1
+
+    entries = [*((NEEDED, at(name)) for name in needed), *([(SONAME, at(soname))] if soname else []), (0, 0)]
+    dynamic = b"".join(struct.pack("<QQ", *entry) for entry in entries)
+    symbols = [(0, 0, 0), *((at(name), 0x12, 0) for name in takes), *((at(name), 0x12, 5) for name in defines)]
+    dynsym = b"".join(struct.pack("<IBBHQQ", name, info, 0, part, 0, 0) for name, info, part in symbols)
+    rela = b"".join(struct.pack("<QQq", 8 * n, (n + 1) << 32 | relocation, 0) for n in range(len(takes)))
+    files = list(dict.fromkeys(versions.values()))
+    indexes = [
+        0,
+        *(2 + files.index(versions[name]) if name in versions else 1 for name in takes),
+        *(1 for _ in defines),
+    ]
+    versym = b"".join(struct.pack("<H", index) for index in indexes)
+    needs = b""
+    for n, file in enumerate(files):
+        following = 32 if n + 1 < len(files) else 0
+        needs += struct.pack("<HHIII", 1, 1, at(file), 16, following) + struct.pack("<IHHII", 0, 0, 2 + n, at("V1"), 0)
+    parts = [
+        (".dynamic", 6, 0x1000, dynamic, 2, 16), (".dynstr", 3, 0x2000, bytes(names), 0, 0),
+        (".dynsym", 11, 0x3000, dynsym, 2, 24), (".rela.plt", 4, 0x4000, rela, 3, 24),
+        (".text", 1, 0x5000, b"\xc3" * 16, 0, 0), (".gnu.version", 0x6FFFFFFF, 0x6000, versym, 3, 2),
+        *([(".gnu.version_r", 0x6FFFFFFE, 0x7000, needs, 2, 0)] if needs else []),
+    ]  # fmt: skip
+    return _sectioned(parts)
+
+
+def _sectioned(parts: Sequence[tuple[str, int, int, bytes, int, int]]) -> bytes:
+    """An ELF file of sections: name, type, address, content, link, entry size."""
+    labels = b"\0" + b"".join(name.encode() + b"\0" for name, *_ in parts) + b".shstrtab\0"
+    rows, body, offset = [bytes(64)], b"", 64
+    for name, kind, address, content, link, entsize in [*parts, (".shstrtab", 3, 0, labels, 0, 0)]:
+        padding = -offset % 8
+        body += bytes(padding) + content
+        offset += padding
+        label = labels.index(name.encode() + b"\0")
+        rows.append(struct.pack("<IIQQQQIIQQ", label, kind, 2, address, offset, len(content), link, 0, 8, entsize))
+        offset += len(content)
+    padding = -offset % 8
+    table = offset + padding
+    fields = struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, table, 0, 64, 56, 0, 64, len(rows), len(rows) - 1)
+    return elf64(62)[:16] + fields + body + bytes(padding) + b"".join(rows)
+
+
 class Tree:
     """A Debian root filesystem: packages with files, versions, sources and licences."""
 

@@ -116,7 +116,7 @@ def test_bundled_libraries_travel_with_data_and_licences(project: Path) -> None:
     rung = Rung(target="gfx1032", name="sibling", donor="gfx1030", reason="kernels for gfx1030, renamed")
     library = VendorLibrary(
         soname="librocblas.so.4", path="/opt/ro cm/lib/librocblas.so.4", bytes=1, package="librocblas4",
-        version="6.4.4-4", licence=text.name, rungs=(rung,),
+        version="6.4.4-4", licence=text.name, rungs=(rung,), changes=("holds device code for gfx1032 only",),
     )  # fmt: skip
     data = VendorData(
         name="rocblas", path="/opt/ro cm/lib/rocblas", bytes=1, files=1, opened_by="librocblas.so.4",
@@ -136,7 +136,20 @@ def test_bundled_libraries_travel_with_data_and_licences(project: Path) -> None:
     readme = (project / "README.md").read_text()
     assert "gfx1032: kernels for gfx1030, renamed" in readme
     assert "| rocblas/ | librocblas4 | 6.4.4-4 | licenses/librocblas4.txt |" in readme
-    assert "The machine provides: libc.so.6." in readme
+    assert "- librocblas.so.4 holds device code for gfx1032 only" in readme
+    assert "- libc.so.6 (librocblas.so.4): the C library" in readme
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_wheel_with_what_must_not_be_passed_on_is_kept_from_registries(project: Path, *, cut: bool) -> None:
+    plan = msgspec.structs.replace(PLAN, thin_vendor=True) if cut else PLAN
+    source = tree(project.parent / "source é", project)
+    for role in (BACKEND, RUNTIME):
+        (project / role.role).mkdir()
+        write_project(project / role.role, plan, role, source, VENDOR)
+    private = {role: "Private :: Do Not Upload" in (project / role / "pyproject.toml").read_text() for role in
+               ("backend", "runtime")}  # fmt: skip
+    assert private == {"backend": cut, "runtime": False}
 
 
 def test_a_backend_tells_of_its_patches_and_the_runtime_does_not(project: Path) -> None:

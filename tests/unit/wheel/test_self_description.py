@@ -88,7 +88,7 @@ def test_vendor_libraries_that_travel_are_named_with_version_and_licence(tmp_pat
     rung = Rung(target="gfx1032", name="sibling", donor="gfx1030", reason="same instructions")
     library = VendorLibrary(
         soname="libggml-base.so", path="/x", bytes=1, package="librocblas4", version="6.4.4", licence="librocblas4.txt",
-        rungs=(rung,),
+        rungs=(rung,), changes=("does not need libz3.so.4",),
     )  # fmt: skip
     data = VendorData(name="rocblas", path="/y", bytes=2, files=7, opened_by="librocblas.so.4", licence="a.txt")
     vendor = RuntimeSet(mode="bundle", libraries=(library,), data=(data,))
@@ -98,6 +98,7 @@ def test_vendor_libraries_that_travel_are_named_with_version_and_licence(tmp_pat
     rocblas = found["bundled:libggml-base.so"]
     assert (rocblas["version"], rocblas["licenses"][0]["license"]["name"]) == ("6.4.4", "see licenses/librocblas4.txt")
     assert {"name": "gpubuild:serves:gfx1032", "value": "sibling gfx1030"} in rocblas["properties"]
+    assert rocblas["pedigree"] == {"notes": "does not need libz3.so.4"}
     assert "7 files" in found["bundled:rocblas"]["description"]
 
 
