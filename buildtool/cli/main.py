@@ -32,7 +32,7 @@ from buildtool.cli.index import index_app
 from buildtool.cli.ollama_change import ollama_app
 from buildtool.cli.patch import patch_app
 from buildtool.cli.toolchain import toolchain_app
-from buildtool.errors import GpubuildError
+from buildtool.errors import GpubuildError, StorageError
 
 INTERRUPTED = 130
 
@@ -135,15 +135,20 @@ def _failed(error: Exception, *, as_json: bool) -> int:
     if show is None:
         if os.environ.get("GPUBUILD_DEBUG"):
             raise error
-        print_error(_unexpected(error), as_json=as_json)
-        return GpubuildError.exit_code
+        told = _unexpected(error)
+        print_error(told, as_json=as_json)
+        return told.exit_code
     show()
     return int(getattr(error, "exit_code", 2))
 
 
 def _unexpected(error: Exception) -> GpubuildError:
-    if isinstance(error, OSError) and error.filename:
-        return GpubuildError(f"{error.strerror}: {error.filename}")
+    if isinstance(error, OSError) and error.errno is not None:
+        from buildtool.store.storage import FULL, REFUSED
+
+        kind = StorageError if error.errno in FULL | REFUSED else GpubuildError
+        where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+        return kind(": ".join(filter(None, [error.strerror, where])))
     return GpubuildError(
         f"gpubuild met a case it does not handle: {type(error).__name__}: {error}",
         hint="Run again with GPUBUILD_DEBUG=1 to see where, and please report it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 
@@ -50,13 +51,18 @@ def test_an_error_prints_what_why_and_what_next(
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("odd"), 1), (OSError(28, "No space", "/x"), 1)]
-)
+    ("error", "code"),
+    [(KeyboardInterrupt(), 130), (RuntimeError("odd"), 1), (OSError(errno.ENOSPC, "No space", "/x"), 10),
+     (OSError(errno.ENOSPC, "No space"), 10), (PermissionError(errno.EACCES, "No", b"/x"), 10),
+     (FileNotFoundError(errno.ENOENT, "None", "/x"), 1)],
+)  # fmt: skip
 def test_no_traceback_reaches_a_user(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
 ) -> None:
     assert outcome(monkeypatch, error) == code
-    assert "Traceback" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert isinstance(error, RuntimeError) == ("does not handle" in said)
 
 
 def test_the_estimate_starts_from_the_book_and_learns_the_machine() -> None:
