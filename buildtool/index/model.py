@@ -25,6 +25,7 @@ class IndexedWheel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         family: ``cpu`` for a runtime; ``cuda13``, ``rocm7``, ``vulkan`` for a backend; "" otherwise.
         targets: device targets inside, for CUDA and ROCm.
         toolkit: CUDA or ROCm release that made it, such as ``13.0``; "" where it has none.
+        bundled: whether the vendor's libraries are inside a backend.
         requires: its requirements.
         requires_python: its ``Requires-Python``; "" for any.
         platforms: platform tags, such as ``manylinux_2_34_x86_64``.
@@ -41,6 +42,7 @@ class IndexedWheel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     family: str = ""
     targets: tuple[str, ...] = ()
     toolkit: str = ""
+    bundled: bool = False
     requires: tuple[str, ...] = ()
     requires_python: str = ""
     platforms: tuple[str, ...] = ()

@@ -161,7 +161,7 @@ def _driver(wheel: IndexedWheel) -> Iterator[str]:
         if oldest:
             yield f"NVIDIA driver {oldest} or newer"
     elif wheel.family.startswith("rocm"):
-        yield "ROCm's libraries must be installed"
+        yield "ROCm's libraries are inside" if wheel.bundled else "ROCm's libraries must be installed"
 
 
 def _files(wheels: tuple[IndexedWheel, ...]) -> Iterator[str]:

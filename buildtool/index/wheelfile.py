@@ -28,6 +28,7 @@ RUNTIME = "gpubuild-llama"
 CHUNK = 1 << 20
 LARGEST_TEXT = 16 << 20  # METADATA, RECORD and a backend's module are small
 _BACKEND = re.compile(rf"^{RUNTIME}-(?P<family>(?:cuda|rocm)\d+|vulkan)$")
+_LIBRARY = re.compile(r"/lib/[^/]+\.so[.\d]*$")
 _TOOLKIT = re.compile(r"^(?P<kind>cu|rocm)(?P<digits>\d+)$")
 
 
@@ -46,6 +47,7 @@ def read_wheel(path: Path) -> tuple[IndexedWheel, bytes]:
         message = Parser().parsestr(metadata.decode("utf-8", "replace"))
         _check_identity(path, message, name, version)
         targets = _targets(archive, name, path)
+        inside = archive.namelist()
     role, family = kind_of(name)
     wheel = IndexedWheel(
         filename=path.name,
@@ -58,6 +60,7 @@ def read_wheel(path: Path) -> tuple[IndexedWheel, bytes]:
         family=family,
         targets=targets,
         toolkit=_toolkit(version) if role == "backend" else "",
+        bundled=role == "backend" and any(_LIBRARY.search(one) and "/libggml-" not in one for one in inside),
         requires=tuple(message.get_all("Requires-Dist") or ()),
         requires_python=str(message.get("Requires-Python", "")),
         platforms=platforms,

@@ -131,7 +131,7 @@ def _reason(wheel: IndexedWheel, host: Host) -> str:
 def _warnings(wheel: IndexedWheel, host: Host) -> tuple[str, ...]:
     left = [device for device in host.devices if device.usable and device not in served(wheel, host)]
     found = [f"{device.name} ({device.target or 'target unknown'}) is not served by this backend." for device in left]
-    if kind_of(wheel) == "rocm":
+    if kind_of(wheel) == "rocm" and not wheel.bundled:
         found.append("ROCm's own libraries must be installed; gpubuild doctor tells.")
     return tuple(dict.fromkeys(found))
 

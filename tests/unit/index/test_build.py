@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -265,3 +266,30 @@ def test_a_catalogue_that_contradicts_its_file_names_is_refused(tmp_path: Path, 
     document["wheels"][0] |= change
     with pytest.raises(InvalidInputError, match="names a file"):
         load_catalogue(json.dumps(document).encode(), "index")
+
+
+def test_a_backend_with_its_libraries_inside_asks_for_none(tmp_path: Path) -> None:
+    plain = backend(tmp_path / "plain", "rocm7", ("gfx1032",), label="rocm70")
+    assert not read_wheel(plain)[0].bundled
+    assert b"must be installed" in people_page(groups([read_wheel(plain)[0]]), ())
+    whole = with_library(plain, tmp_path / plain.name, "librocblas.so.4")
+    assert read_wheel(whole)[0].bundled
+    page = people_page(groups([read_wheel(whole)[0]]), ())
+    assert b"libraries are inside" in page
+    assert b"must be installed" not in page
+    module = with_library(plain, tmp_path / "m" / plain.name, "libggml-hip.so")
+    assert not read_wheel(module)[0].bundled
+
+
+def with_library(wheel: Path, target: Path, name: str) -> Path:
+    target.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(target, "w") as new:
+        folder = next(one for one in old.namelist() if one.endswith("/__init__.py")).rpartition("/")[0]
+        for info in old.infolist():
+            data = old.read(info)
+            if info.filename.endswith("/RECORD"):
+                digest = base64.urlsafe_b64encode(hashlib.sha256(b"x").digest()).rstrip(b"=").decode()
+                data = f"{folder}/lib/{name},sha256={digest},1\n".encode() + data
+            new.writestr(info, data)
+        new.writestr(f"{folder}/lib/{name}", b"x")
+    return target

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from compat_machines import amd, debian, driver, nvidia, windows
 from index_samples import VERSION, backend, everything, make_wheel, runtime
@@ -150,3 +151,12 @@ def test_a_requirement_that_is_no_version_is_an_objection(tmp_path: Path) -> Non
     with pytest.raises(IncompatibleError) as told:
         chosen(tmp_path, debian(devices=(nvidia("sm_90"),), drivers=NEW))
     assert "'today', which is no version" in str(told.value.details)
+
+
+def test_a_rocm_backend_warns_of_libraries_only_where_it_lacks_them(tmp_path: Path) -> None:
+    everything(tmp_path)
+    catalogue = build_index((tmp_path,), tmp_path).catalogue
+    host = debian(devices=(amd("gfx1032"),))
+    assert any("ROCm's own libraries" in one for one in choose(catalogue, host, TARGET, vulkan=True).warnings)
+    inside = tuple(msgspec.structs.replace(wheel, bundled=wheel.role == "backend") for wheel in catalogue.wheels)
+    assert not choose(Catalogue(wheels=inside), host, TARGET, vulkan=True).warnings
