@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections.abc import Iterable
 from importlib import resources
 
@@ -19,7 +18,6 @@ from buildtool.codeobj.model import FileReport, FileVerdict, Image, Inspection, 
 from buildtool.compat import tables
 from buildtool.compat.targets import Target, parse_target
 from buildtool.compat.versions import Release
-from buildtool.errors import DataError
 
 RANK = {"yes": 2, "only-if": 1, "no": 0}
 NVIDIA_NAME = re.compile(r"(?:sm|compute|lto)_(\d+)([af]?)$")
@@ -52,11 +50,7 @@ class _Loader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @functools.cache
 def _loader() -> _Loader:
     text = resources.files(__package__).joinpath("loader.toml").read_text("utf-8")
-    try:
-        return msgspec.convert(tomllib.loads(text), _Loader)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        what = "loader.toml is damaged."
-        raise DataError(what, why=str(error)) from error
+    return tables.decode_table(text, _Loader, "loader.toml")
 
 
 def tensile_knows(chip: str) -> bool:

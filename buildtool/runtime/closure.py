@@ -130,14 +130,23 @@ def _spared(soname: str, library: Path, needs: Iterable[str], folders: tuple[Pat
 
 
 def needed(binary: Path) -> list[str]:
-    """Return the names of the libraries that an ELF file loads at start (its DT_NEEDED entries)."""
+    """Return the names of the libraries that an ELF file loads at start (its DT_NEEDED entries).
+
+    Raises:
+        BuildError: it is no ELF file, or a damaged one.
+    """
+    from elftools.common.exceptions import ELFError
     from elftools.elf.dynamic import DynamicSection
     from elftools.elf.elffile import ELFFile
 
-    with binary.open("rb") as handle:
-        for section in ELFFile(handle).iter_sections(type="SHT_DYNAMIC"):
-            if isinstance(section, DynamicSection):
-                return [str(tag.needed) for tag in section.iter_tags("DT_NEEDED")]  # type: ignore[attr-defined]  # set by name
+    try:
+        with binary.open("rb") as handle:
+            for section in ELFFile(handle).iter_sections(type="SHT_DYNAMIC"):
+                if isinstance(section, DynamicSection):
+                    return [str(tag.needed) for tag in section.iter_tags("DT_NEEDED")]  # type: ignore[attr-defined]  # set by name
+    except ELFError as error:
+        what = f"{binary} is no library that can be bundled."
+        raise BuildError(what, why=f"It is no ELF file, or a damaged one: {error}") from error
     return []
 
 

@@ -8,7 +8,7 @@ from importlib import resources
 
 import msgspec
 
-from buildtool.errors import DataError
+from buildtool.compat.tables import decode_table
 
 
 class BackendKind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,11 +33,7 @@ def kinds() -> tuple[BackendKind, ...]:
         DataError: the table does not have the form of `BackendKind`.
     """
     text = resources.files("buildtool.verify").joinpath("data/backends.toml").read_text("utf-8")
-    try:
-        return msgspec.toml.decode(text, type=_Table).backend
-    except msgspec.MsgspecError as error:
-        what = "The table of backends that verify reads is damaged."
-        raise DataError(what, why=str(error)) from error
+    return decode_table(text, _Table, "backends.toml").backend
 
 
 def backend_of_module(filename: str) -> str | None:

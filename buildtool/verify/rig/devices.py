@@ -12,7 +12,7 @@ import msgspec
 from buildtool.codeobj import amdgpu
 from buildtool.compat import tables
 from buildtool.compat.targets import Target, parse_target
-from buildtool.errors import DataError, InvalidInputError
+from buildtool.errors import InvalidInputError
 
 FIRST_WAVE32 = 10  # from this major on, HIP reports a wave of 32 threads
 MEMORY_BYTES = 8 << 30
@@ -61,11 +61,7 @@ class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @functools.cache
 def _facts() -> _Facts:
     text = resources.files("buildtool.verify").joinpath("data/rig.toml").read_text("utf-8")
-    try:
-        return msgspec.toml.decode(text, type=_Facts)
-    except msgspec.MsgspecError as error:
-        what = "The table of the imitated HIP runtime is damaged."
-        raise DataError(what, why=str(error)) from error
+    return tables.decode_table(text, _Facts, "rig.toml")
 
 
 def symbol_versions() -> tuple[str, ...]:

@@ -109,3 +109,11 @@ def test_the_set_is_closed_and_holds_nothing_else(
         assert set(needed(place / "vendor" / name)) <= set(libraries)
     wanted = {one for name in libraries for one in needed(place / "vendor" / name)} | {"lib0.so"}
     assert set(libraries) == wanted
+
+
+@pytest.mark.parametrize("content", [b"INPUT(libreal.so.1)\n", b"\x7fELF\2\1\1", b""])
+def test_what_is_no_library_is_said_so(place: Path, content: bytes) -> None:
+    write(place, "libamdhip64.so.6", "libscript.so.1")
+    (place / "vendor" / "libscript.so.1").write_bytes(content)
+    with pytest.raises(BuildError, match=r"libscript\.so\.1 is no library"):
+        followed(place, "libamdhip64.so.6")
