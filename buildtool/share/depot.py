@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from buildtool.errors import InvalidInputError, MissingToolError
 
 FOLDER = "gpubuild-cache"
+LARGEST = 256 << 20  # of an object; what is larger is not ours, and is not read into memory
 
 
 class Depot(Protocol):
@@ -29,7 +30,8 @@ class _OpendalDepot:
 
     def get(self, name: str) -> bytes | None:
         try:
-            return bytes(self._operator.read(name))
+            size = self._operator.stat(name).content_length
+            return bytes(self._operator.read(name)) if size <= LARGEST else b""  # no seal, so it is refused
         except self._missing:
             return None
 

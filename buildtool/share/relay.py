@@ -24,12 +24,11 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-from buildtool.share.depot import Depot
+from buildtool.share.depot import LARGEST, Depot
 from buildtool.share.guard import GivenUpError, Guard
 from buildtool.share.seal import OVERHEAD, seal, unseal
 
 Request = socket.socket | tuple[bytes, socket.socket]
-LARGEST = 256 << 20
 WAITING = 512  # objects that wait to be sent; more are not sent
 WAITING_BYTES = 256 << 20  # all of them together: they wait in memory, beside the compilers
 SENDERS = 2

@@ -115,6 +115,16 @@ def test_a_folder_works_as_a_depot_and_the_trial_tells(tmp_path: Path) -> None:
     assert not trial(Setting(url="redis://127.0.0.1:9", key=KEY)).works
 
 
+def test_an_object_that_is_too_large_to_be_one_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opendal")
+    depot = open_depot(f"file://{tmp_path}/depot")
+    monkeypatch.setattr("buildtool.share.depot.LARGEST", 100)
+    for name, size in (("small", 100), ("large", 101)):
+        depot.put(name, b"x" * size)
+    assert depot.get("small") == b"x" * 100
+    assert depot.get("large") == b""
+
+
 def test_counts_of_builds_add_up_and_a_damaged_record_begins_anew(tmp_path: Path) -> None:
     add("redis://h", Tally(hits=2, misses=1))
     add("redis://h", Tally(hits=3, failures=1, trouble="slow"))
