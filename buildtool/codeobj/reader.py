@@ -94,7 +94,7 @@ def inspect(path: Path, *, kernels: bool = False) -> Inspection:
     """
     collector = _Collector(kernels=kernels)
     if path.is_dir():
-        for file in _walk(path):
+        for file in _walk(path, collector):
             try:
                 with open_view(file) as view:
                     collector.visit(view, str(file))
@@ -129,8 +129,13 @@ def _one_file(path: Path, collector: _Collector) -> None:
         raise InvalidInputError(what, why=own[0].what)
 
 
-def _walk(root: Path) -> Iterable[Path]:
-    for folder, subfolders, names in os.walk(root):
+def _walk(root: Path, collector: _Collector) -> Iterable[Path]:
+    """Yield every file below a folder; one that cannot be read is a problem, and not the same as an empty one."""
+
+    def unread(error: OSError) -> None:
+        collector.problems.append(Problem(path=str(error.filename or root), what=error.strerror or str(error)))
+
+    for folder, subfolders, names in os.walk(root, onerror=unread):
         subfolders.sort()
         for name in sorted(names):
             file = Path(folder, name)

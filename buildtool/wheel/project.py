@@ -90,7 +90,7 @@ def write_project(
     if wheel.role == "backend" and (folder / "licenses").is_dir():
         licences.append("LicenseRef-Vendor")
     texts = ["LICENSE", *(["licenses/*"] if (folder / "licenses").is_dir() else [])]
-    text = _pyproject(plan, wheel, licences, texts) + (_variant(variant) if variant is not None else "")
+    text = _pyproject(plan, wheel, licences, texts) + (provider_tables(variant) if variant is not None else "")
     (folder / "pyproject.toml").write_text(text, encoding="utf-8")
 
 
@@ -206,7 +206,7 @@ def _pyproject(plan: Plan, wheel: PlanWheel, licences: list[str], texts: list[st
     return "\n".join(lines)
 
 
-def _variant(variant: Variant) -> str:
+def provider_tables(variant: Variant) -> str:
     """Render what variantlib reads: whom an installer asks about the properties."""
     lines = ["[variant.default-priorities]", *_toml({"namespace": list(variant.namespaces)})]
     for name in variant.namespaces:

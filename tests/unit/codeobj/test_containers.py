@@ -7,6 +7,7 @@ import errno
 import gzip
 import io
 import lzma
+import os
 import re
 import struct
 import time
@@ -98,6 +99,24 @@ def test_directories_are_walked_and_links_are_not_followed(tmp_path: Path) -> No
     result = inspect(tmp_path)
     assert [file.path for file in result.files] == [str(tmp_path / "sub" / "lib.so.1")]
     assert result.problems == ()
+
+
+def test_a_folder_that_cannot_be_read_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "lib.so").write_bytes(LIBRARY)
+    scandir = os.scandir
+
+    def refused(path: str) -> object:
+        if str(path).endswith("closed"):  # root may read everything
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    found = inspect(tmp_path)
+    assert found.targets == EXPECTED
+    assert [(problem.path, problem.what) for problem in found.problems] == [
+        (str(tmp_path / "closed"), "Permission denied")
+    ]
 
 
 def test_no_device_code_is_an_answer(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 import zipfile
 from pathlib import Path
@@ -11,13 +12,14 @@ import msgspec
 import pytest
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from buildtool.compat.model import PlanToolkit
+from buildtool.compat.model import Plan, PlanToolkit, PlanWheel
 from buildtool.errors import IncompatibleError, IntegrityError, InvalidInputError, MissingToolError
 from buildtool.index.wheelfile import read_wheel
 from buildtool.runtime import RuntimeSet
 from buildtool.verify.select import select
 from buildtool.wheel import Want, pack
 from buildtool.wheel.filename import label_of, plain_name, with_platform
+from buildtool.wheel.project import provider_tables
 from buildtool.wheel.reading import describe
 from buildtool.wheel.variants import providers, require_variants, variant_of
 
@@ -134,3 +136,60 @@ def _is_told_apart(path: Path, label: str, properties: tuple[str, ...], tmp_path
     renamed.write_bytes(path.read_bytes())
     with pytest.raises(IntegrityError, match="not the variant"):
         describe(renamed)
+
+
+STAND_IN = """
+import json, os
+from types import SimpleNamespace
+class {name}:
+    namespace = "{namespace}"
+    @classmethod
+    def get_all_configs(cls):
+        return cls.get_supported_configs()
+    @classmethod
+    def get_supported_configs(cls):
+        machine = json.loads(os.environ["MACHINE"])
+        return [SimpleNamespace(name=name, values=values, multi_value=True) for name, values in machine.items()]
+"""
+DRIVER_13 = ["13.0", "12.9"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "wheel", "machine", "chosen"),
+    [(PLAN, BACKEND, {"cuda_version_lower_bound": DRIVER_13, "sm_arch": ["90_real"]}, True),
+     (PLAN, BACKEND, {"cuda_version_lower_bound": DRIVER_13, "sm_arch": ["89_real", "80_real"]}, False),
+     (PLAN, BACKEND, {"cuda_version_lower_bound": ["12.9"], "sm_arch": ["90_real"]}, False),
+     (ROCM, BACKEND, {"gfx_arch": ["gfx1032"]}, True),
+     (ROCM, BACKEND, {"gfx_arch": ["gfx1030"]}, False)],
+)  # fmt: skip
+def test_variantlib_chooses_it_for_machines_that_have_what_it_needs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    plan: Plan,
+    wheel: PlanWheel,
+    machine: dict[str, list[str]],
+    *,
+    chosen: bool,
+) -> None:
+    """The choice is variantlib's; the provider, of which there is no release, is a stand-in."""
+    import tomllib
+
+    from variantlib.api import get_variants_by_priority, make_variant_dist_info
+    from variantlib.models.variant import VariantDescription, VariantProperty
+    from variantlib.plugins import loader
+    from variantlib.pyproject_toml import VariantPyProjectToml
+
+    found = variant_of(plan, wheel)
+    assert found is not None
+    module, _, name = providers()[found.namespaces[0]].plugin_api.partition(":")
+    path = tmp_path / Path(*module.split(".")).with_suffix(".py")
+    path.parent.mkdir(parents=True)
+    path.write_text(STAND_IN.format(name=name, namespace=found.namespaces[0]))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("MACHINE", json.dumps(machine))
+    monkeypatch.setattr(loader, "VARIANT_PROVIDER_CACHE_TABLE", {})
+    properties = [VariantProperty.from_str(one) for one in found.properties]
+    said = VariantPyProjectToml(tomllib.loads(provider_tables(found)))
+    text = make_variant_dist_info(VariantDescription(properties, label=found.label), variant_info=said)
+    labels = [one.label for one in get_variants_by_priority(variants_json=json.loads(text))]
+    assert labels == ([found.label, "null"] if chosen else ["null"])
