@@ -109,6 +109,7 @@ def matrix_command(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Compute the smallest set of builds that serves a list of cards, with the reason of each."""
     if context.invoked_subcommand is not None:
+        _refuse_misplaced(context, context.invoked_subcommand)
         return
     form = "json" if as_json else _known(form)
     wish = make_wish(
@@ -128,6 +129,14 @@ def matrix_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     else:
         ci = Ci(url=url, cache=cache) if gpubuild is None else Ci(gpubuild=gpubuild, url=url, cache=cache)
         _workflow(found, cast("Provider", form), ci, out)
+
+
+def _refuse_misplaced(context: typer.Context, command: str) -> None:
+    """Refuse options that stand before a command of the matrix, where it does not see them."""
+    sources = [context.get_parameter_source(name) for name in context.params]
+    if any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        what = f"Options stand behind the command: gpubuild matrix {command} ..."
+        raise typer.BadParameter(what)
 
 
 def _check_out(form: str, out: Path | None) -> None:

@@ -108,3 +108,10 @@ def test_machines_that_are_nested_without_end_are_refused(tmp_path: Path) -> Non
     path.write_text('{"os": ' + "[" * 100_000)
     with pytest.raises(InvalidInputError, match="no machines"):
         read_survey(path)
+
+
+def test_options_before_a_command_of_the_matrix_are_not_passed_over(tmp_path: Path) -> None:
+    done = gpubuild("matrix", "--cover", "RTX 3060", "check", "matrix.json", "jobs", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Options stand behind the command: gpubuild matrix check" in " ".join(done.stderr.split())
+    assert gpubuild("matrix", "check", "matrix.json", "jobs", cwd=tmp_path).returncode == 12
