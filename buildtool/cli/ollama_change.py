@@ -152,7 +152,7 @@ def reapply(
     devices = find_devices(record.target, host_file, replay)
     hands = hands_of(site, devices, hands.one.prefix, talk)
     built = Path(record.built) if record.built else None
-    tree = llama_cpp_source(source) if source else _same_source(record, hands.one.llama_cpp.value or "", talk)
+    tree = llama_cpp_source(source) if source else _source_again(record, hands.one.llama_cpp.value or "", talk)
     wish = room.Wish(
         method=record.method, built=built, source=tree, model=record.model, now=now, watch=is_on(record)
     )  # fmt: skip
@@ -160,12 +160,20 @@ def reapply(
     make_and_put(hands, chosen, wish, as_json=as_json, purpose="reapply")
 
 
-def _same_source(record: Record, llama_cpp: str, talk: Asker) -> str:
-    """Return the source that was named when the runner was made, as long as it is for the same llama.cpp."""
-    if record.source and llama_cpp != record.llama_cpp:
-        talk.note(f"{record.source} was named for llama.cpp {record.llama_cpp}; it is not taken for {llama_cpp}.")
-        return ""
-    return record.source
+def _source_again(record: Record, llama_cpp: str, talk: Asker) -> str:
+    """Return the source that was named when the runner was made, as far as it is one of this llama.cpp as well.
+
+    A git repository is asked for the tag or commit that is needed now; a tree is of one llama.cpp only.
+    """
+    from buildtool.source.ollama import pinned_source
+
+    if not record.source or llama_cpp == record.llama_cpp:
+        return record.source
+    url, _, ref = record.source.partition("#")
+    if ref and not ref.startswith("sha256=") and pinned_source(llama_cpp):
+        return f"{url}#{llama_cpp}"
+    talk.note(f"{record.source} was named for llama.cpp {record.llama_cpp}; it is not taken for {llama_cpp or '?'}.")
+    return ""
 
 
 __all__ = ["enable", "ollama_app", "reapply", "restore"]

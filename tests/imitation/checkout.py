@@ -83,7 +83,7 @@ if(OLLAMA_RUNNER_DIR STREQUAL "")
     set(SRC ${GGML}/src)
     file(GLOB BASE ${SRC}/*.c ${SRC}/*.cpp)
     list(FILTER BASE EXCLUDE REGEX "ggml-backend-(reg|dl)\\\\.cpp$")
-    file(WRITE ${CMAKE_BINARY_DIR}/ggml-version.h "")
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/ggml-version.h CONTENT "")
     add_library(ggml-base SHARED ${BASE})
     target_compile_features(ggml-base PRIVATE cxx_std_17 c_std_11)
     target_compile_definitions(ggml-base PRIVATE GGML_BUILD GGML_SHARED GGML_VERSION="${LLAMA_CPP_GIT_TAG}"
@@ -151,7 +151,7 @@ endif()
 """
 OLD_GGML = """file(GLOB BASE *.c *.cpp)
 list(FILTER BASE EXCLUDE REGEX "ggml-backend-(reg|dl)\\\\.cpp$")
-file(WRITE ${CMAKE_BINARY_DIR}/ggml-version.h "")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/ggml-version.h CONTENT "")
 add_library(ggml-base SHARED ${BASE})
 target_compile_features(ggml-base PRIVATE cxx_std_17 c_std_11)
 target_compile_definitions(ggml-base PRIVATE GGML_BUILD GGML_SHARED GGML_VERSION="imitation" GGML_COMMIT="imitation"

@@ -1,8 +1,8 @@
 """A stand-in for llama-server where the real one cannot help: a machine with an AMD card, imitated.
 
 The card is the one in IMITATED_CARD (a processor such as gfx1032). It is listed when the module in GGML_BACKEND_PATH
-holds code for it, as the HIP runtime would find out; HSA_OVERRIDE_GFX_VERSION makes it pass for another. For tests of
-the transaction; never a proof that a runner works.
+holds code for it, as the HIP runtime would find out; HSA_OVERRIDE_GFX_VERSION makes it pass for another, and
+IMITATED_LIBRARY (Vulkan) makes it another library's. For tests of the transaction; never a proof that a runner works.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ if override and card:
     major, minor, stepping = map(int, override.split("."))
     card = f"gfx{major}{minor:x}{stepping:x}"
 module = os.environ.get("GGML_BACKEND_PATH", "")
+library = os.environ.get("IMITATED_LIBRARY", "ROCm")
 fits = bool(card and module and f"--{card}".encode() in Path(module).read_bytes())
 
-if fits:
+if fits and library == "ROCm":
     print(f"  Device 0: AMD Radeon RX 6600, {card} (0x{card[3:]}), VMM: no, Wave Size: 32, VRAM: 8176 MiB")
 if "--list-devices" in sys.argv:
     print("Available devices:")
-    print("  ROCm0: AMD Radeon RX 6600 (8176 MiB, 8000 MiB free)" if fits else "  (none)")
+    print(f"  {library}0: AMD Radeon RX 6600 (8176 MiB, 8000 MiB free)" if fits else "  (none)")
     sys.exit(0)
 if "-m" not in sys.argv:
     print("system_info: n_threads = 2 | CPU : SSE3 = 1 |", flush=True)

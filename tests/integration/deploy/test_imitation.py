@@ -128,3 +128,26 @@ def test_a_pin_whose_source_cannot_be_reached_is_told_before_anything_is_built(i
     assert "--source PATH" in failed.hint
     assert snapshot(imitation) == before
     assert not list((imitation.home / "cache/ollama").iterdir()), "nothing waits for root"
+
+
+@pytest.mark.network
+@pytest.mark.toolchain
+def test_a_runner_is_built_from_a_named_tree_and_built_again_after_an_upgrade(
+    imitation: Imitation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole road from a source to the proof, with a real compiler and an imitation of llama.cpp."""
+    before = snapshot(imitation)
+    monkeypatch.setenv("IMITATED_LIBRARY", "Vulkan")
+    tree = HERE.parent / "fixtures/mini-llama"
+    words = ("--method", "vulkan", "--source", str(tree), "--yes", "--now", "--json")
+    outcome = data(gpubuild(imitation, "enable", *words))
+    runner = imitation.libraries / "vulkan_gpubuild"
+    assert outcome["changed"] == [str(runner)]
+    assert outcome["proved"] is True
+    assert b"--gfx1032" in (runner / "libggml-vulkan.so").read_bytes()
+    assert not list((imitation.home / "cache/ollama").iterdir()), "nothing of the build waits any more"
+    imitation.upgrade("0.35.0")  # the same llama.cpp: a named source is taken for no other
+    again = data(gpubuild(imitation, "reapply", "--now", "--json"))
+    assert (again["purpose"], again["proved"], runner.is_dir()) == ("reapply", True, True)
+    data(gpubuild(imitation, "restore", "--now", "--json"))
+    assert snapshot(imitation) == before

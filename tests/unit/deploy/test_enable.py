@@ -12,6 +12,7 @@ from codeobj_samples import library
 from typer.testing import CliRunner
 
 from buildtool.cli.main import app
+from buildtool.cli.ollama_change import _source_again as source_again
 from buildtool.cli.ollama_work import Asker
 from buildtool.compat.targets import parse_target
 from buildtool.deploy import enable as room
@@ -19,6 +20,7 @@ from buildtool.deploy import stage, ways
 from buildtool.deploy.enable import Wish, plan
 from buildtool.deploy.enable import _loader_words as loader_words
 from buildtool.deploy.install import Hands
+from buildtool.deploy.journal import Record
 from buildtool.deploy.listing import kept, parse_listing
 from buildtool.deploy.model import Installation
 from buildtool.deploy.order import Order
@@ -175,6 +177,25 @@ def test_what_was_built_for_it_is_built_anew_after_an_upgrade_and_not_looked_for
     named = msgspec.structs.replace(wish, built=wheel, source="")
     order = room.stage(copied(root), one, chosen, named, lambda *_words: wheel, progress, tmp_path / "two")
     assert order.built == str(wheel)
+
+
+@pytest.mark.parametrize(
+    ("named", "now", "again"),
+    [
+        ("", "b11434", ""),
+        ("/tree", "b11081", "/tree"),
+        ("/tree", "b11434", ""),
+        ("https://mirror.example/llama.cpp#b11081", "b11434", "https://mirror.example/llama.cpp#b11434"),
+        ("https://mirror.example/llama.cpp#b11081", "0.6.0-dev", ""),
+        ("https://mirror.example/x.tar.gz#sha256=00", "b11434", ""),
+    ],
+)
+def test_after_an_upgrade_a_mirror_is_asked_for_the_new_tag_and_a_tree_is_not_taken(
+    named: str, now: str, again: str
+) -> None:
+    words = {"prefix": "/p", "program": "/p/bin/ollama", "target": "sm_90", "device": "H100", "version": "0.35.0"}
+    record = Record(method="compile", llama_cpp="b11081", source=named, **words)  # type: ignore[arg-type]
+    assert source_again(record, now, Asker(yes=True, quiet=True)) == again
 
 
 @pytest.mark.parametrize(
