@@ -134,7 +134,7 @@ def test_the_wheel_holds_code_for_the_card_alone_and_a_licence_for_each_library(
     assert {one["licence"] for one in built["runtime"]["libraries"]} <= texts
     assert "librocblas.so.4's kernels for gfx1030" in (info / "METADATA").read_text("utf-8")
     backend = next(wheel for wheel in built["wheels"] if wheel["role"] == "backend")
-    assert backend["tag"].startswith("manylinux_2_4"), "libedit asks for glibc 2.42"
+    assert int(backend["tag"].split("_")[2]) >= 38, "AMD's libraries ask for glibc 2.38"
 
 
 def test_every_rename_is_on_record(built: dict[str, Any]) -> None:
