@@ -12,7 +12,8 @@ from buildtool.runtime.model import Rung
 # Tensile pull request 1897 of March 2024: a target without tuned kernels gets the fallback ones.
 REBUILD = (
     "Build rocBLAS from source for it (-DGPU_TARGETS={chip}; since March 2024 Tensile gives such targets its fallback "
-    "kernels; half an hour of processor time and more, gpubuild does not do it), then --runtime system. Or use --backend vulkan."
+    "kernels; it takes half an hour of processor time or more, and gpubuild does not do it), then --runtime "
+    "system. Or use --backend vulkan."
 )
 
 
