@@ -1,15 +1,13 @@
 """An RX 6600 without an RX 6600: real llama-server, real ggml HIP module, real rocBLAS, before an imitated HIP runtime.
 
-Usage: python ci/ollama_rig.py RUNTIME.whl ROCM.whl [--target gfx1032] [--method compile|retarget] [--donor gfx1030]
+Usage: python ci/ollama_rig.py RUNTIME.whl ROCM.whl [--target gfx1032]
 
-Both wheels are gpubuild's, ROCM.whl with AMD's libraries inside and code for --target. With --method compile the
-imitated Ollama has no AMD folder first, and ROCM.whl is what `enable --from` takes. With --method retarget it has one
-for --donor, made of ROCM.whl by `gpubuild retarget`, and `enable` has to make it serve the card.
+Both wheels are gpubuild's, ROCM.whl with AMD's libraries inside and code for --target. The imitated Ollama has no AMD
+folder first, and ROCM.whl is what `enable --from` takes.
 
 What it shows: that Ollama's rules, ggml and rocBLAS find, load and launch everything for the card. What it does not:
 results. The imitated runtime takes kernels by the real loader's rules and computes none, so the words of the model
-mean nothing.
-llama-server runs inside the store's root filesystem with ROCm, whose C library the wheels were built with.
+mean nothing. llama-server runs inside the store's root filesystem with ROCm, because the wheels need its C library.
 """
 
 from __future__ import annotations
@@ -26,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests/imitation"))
 from installation import Imitation
 from road import Road, unpacked
 
-from buildtool import codeobj
 from buildtool.shell import command_line, quote
 from buildtool.store.entries import Store
 from buildtool.store.paths import store_root
@@ -80,8 +77,6 @@ def main() -> None:
     parser.add_argument("runtime", type=Path)
     parser.add_argument("backend", type=Path)
     parser.add_argument("--target", default="gfx1032")
-    parser.add_argument("--method", choices=("compile", "retarget"), default="compile")
-    parser.add_argument("--donor", default="gfx1030")
     wish = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ollama-rig-") as scratch:
         walk(wish, Path(scratch))
@@ -93,16 +88,13 @@ def walk(wish: argparse.Namespace, scratch: Path) -> None:
     made = Imitation(scratch / "home", unpacked(wish.runtime, scratch / "runtime"))
     folder = backend_folder(wish.backend, scratch / "backend")
     imitate_the_card(made, folder, wish.target)
-    if wish.method == "retarget":
-        codeobj.retarget(folder, wish.target, wish.donor, made.libraries / "rocm_v7_2", thinned=False)
     env = {**made.environ, "GPUBUILD_STORE": str(store_root()), "OLLAMA_VULKAN": "0"}
     os.environ.update(env)
     road = Road(made, env)
-    built = ("--from", str(wish.backend)) if wish.method == "compile" else ()
     road.start()
     try:
-        words = ("enable", "--for-device", wish.target, "--method", wish.method, *built, "--yes", "--now")
-        road.shown(road.gpubuild(*words))
+        words = ("--for-device", wish.target, "--method", "compile", "--from", str(wish.backend), "--yes", "--now")
+        road.shown(road.gpubuild("enable", *words))
         road.restore()
     finally:
         made.systemctl("stop", "ollama.service")
