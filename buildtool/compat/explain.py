@@ -11,6 +11,7 @@ from buildtool.compat.model import Decision
 from buildtool.compat.options import ToolkitOption, launchers_of
 from buildtool.compat.patches import PatchChoice, explain_patches, explain_reach
 from buildtool.compat.recipes import OptionRow
+from buildtool.compat.rocm_trials import explain_trials, rocm_trials
 from buildtool.compat.rules import Candidate, base_targets, compiler_needs, goes_with, lacking
 from buildtool.compat.targets import Target, cmake_cuda
 from buildtool.compat.vendor import SERVERS
@@ -33,7 +34,7 @@ def explain(
         found += _toolkit(case, chosen.option)
     found.append(_compiler(case, chosen))
     found += [_profile(case), *explain_patches(patches, chosen.source)]
-    found += explain_reach(case.recipe.reaches, chosen.source, targets)
+    found += [*explain_reach(case.recipe.reaches, chosen.source, targets), *explain_trials(rocm_trials(), targets)]
     found += [_launcher(case, chosen), _runtime(case, chosen), _tags(case)]
     found += _options(case, targets, rows)
     found += warnings(chosen.option, case.target_names, case.host)
