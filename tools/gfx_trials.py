@@ -45,6 +45,7 @@ HEAD = """\
 #   result    compiles: the object holds device code for exactly this target, as gpubuild inspect reads it; fails
 #   seconds   of the compile step, on one of two busy cores; 0 where it failed
 #   error     the compiler's first words, where it failed
+#   source    what tried it
 # A card was never near: this is a compiler's word, not a device's.
 schema = 1
 """
@@ -93,6 +94,7 @@ def trial(
     return RocmTrial(
         target=target, file=f"{file}.cu", toolkit=TOOLKIT, tree=tree, patches=patches,
         day=dt.datetime.now(dt.UTC).date(), result="fails" if error else "compiles", seconds=seconds, error=error,
+        source=("tools/gfx_trials.py",),
     )  # fmt: skip
 
 
@@ -115,7 +117,8 @@ def write(rows: list[RocmTrial]) -> None:
             "[[trial]]", f"target = {json.dumps(row.target)}", f"file = {json.dumps(row.file)}",
             f"toolkit = {json.dumps(row.toolkit)}", f"tree = {json.dumps(row.tree)}",
             f"patches = {json.dumps(list(row.patches))}", f"day = {row.day}", f'result = "{row.result}"',
-            f"seconds = {row.seconds}", f"error = {json.dumps(row.error)}", "",
+            f"seconds = {row.seconds}", f"error = {json.dumps(row.error)}",
+            f"source = {json.dumps(list(row.source))}", "",
         ]  # fmt: skip
     draft = TABLE.with_suffix(".draft")
     draft.write_text("\n".join(lines), encoding="utf-8", newline="\n")

@@ -27,6 +27,7 @@ class RocmTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     result: Literal["compiles", "fails"]
     seconds: float
     error: str = ""
+    source: tuple[str, ...]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +63,7 @@ def _amd(target: Target) -> bool:
 
 def _told(target: Target, rows: list[RocmTrial]) -> Decision:
     bad = next((row for row in rows if row.result == "fails"), None)
+    sources = tuple(dict.fromkeys(source for row in rows for source in row.source))
     if not rows:
         choice, reason = f"{target} not tried", "nobody has compiled the heaviest kernels for it with gpubuild"
     elif bad is not None:
@@ -70,4 +72,4 @@ def _told(target: Target, rows: list[RocmTrial]) -> Decision:
         toolkit = rows[0].toolkit.replace("==", " ")
         choice = f"{target} compiles"
         reason = f"the {len(rows)} heaviest kernel files, with {toolkit}; compiled, not run on a card"
-    return Decision(subject="trial", choice=choice, rule="trial", reason=reason, sources=("tools/gfx_trials.py",))
+    return Decision(subject="trial", choice=choice, rule="trial", reason=reason, sources=sources)

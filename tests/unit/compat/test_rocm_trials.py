@@ -43,6 +43,7 @@ def row(target: str, error: str = "") -> RocmTrial:
     return RocmTrial(
         target=target, file="mmvq.cu", toolkit="rocm==7.0", tree="t", day=dt.date(2026, 11, 25),
         result="fails" if error else "compiles", seconds=0 if error else 30.0, error=error,
+        source=("a trial",),
     )  # fmt: skip
 
 
