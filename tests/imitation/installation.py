@@ -85,7 +85,7 @@ class Imitation:
     def upgrade(self, version: str) -> None:
         """What Ollama's installer does to the libraries: takes all of them away and unpacks new ones."""
         kept = self.home / "kept"
-        shutil.copytree(self.libraries, kept, symlinks=True, ignore=shutil.ignore_patterns("*gpubuild*"))
+        shutil.copytree(self.libraries, kept, symlinks=True, ignore=shutil.ignore_patterns("*_gpubuild*"))
         shutil.rmtree(self.libraries)
         kept.rename(self.libraries)
         (self.prefix / "bin/imitation-version").write_text(version)

@@ -74,5 +74,7 @@ class Road:
     def restore(self) -> None:
         """Take everything out, and compare with what was there before."""
         self.gpubuild("restore", "--now")
-        assert [list(entries(place)) for place in self.places] == self.before, "not as it was"
+        now = [list(entries(place)) for place in self.places]
+        changed = [sorted({*old} ^ {*new}) for old, new in zip(self.before, now, strict=True)]
+        assert now == self.before, f"not as it was: {changed}"
         print("restored bit for bit")
