@@ -70,7 +70,7 @@ def make_case(request: Request, host: Host) -> Case:
         what = f"Libraries of the container image {host.image.name} cannot be bundled."
         raise InvalidInputError(what, hint="Leave --runtime bundle out, or build without --in.")
     if request.thin_vendor and request.runtime != "bundle":
-        what = "--thin-vendor cuts libraries down that are copied into the wheel; none are."
+        what = "--thin-vendor goes with --runtime bundle: it cuts down libraries that are copied into the wheel."
         raise InvalidInputError(what, hint="Add --runtime bundle, or leave --thin-vendor out.")
     recipe = load_recipe(request.recipe)
     toolkit = parse_wish(request.toolkit) if request.toolkit else None

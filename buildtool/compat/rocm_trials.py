@@ -11,11 +11,11 @@ from typing import Literal
 import msgspec
 
 from buildtool.compat.model import Decision
-from buildtool.compat.tables import decode_table
+from buildtool.compat.tables import Row, decode_table
 from buildtool.compat.targets import Target
 
 
-class RocmTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RocmTrial(Row, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What came of compiling one kernel file for one AMD target; the fields are described at the head of the table."""
 
     target: str
@@ -27,7 +27,6 @@ class RocmTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     result: Literal["compiles", "fails"]
     seconds: float
     error: str = ""
-    source: tuple[str, ...]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
