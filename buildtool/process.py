@@ -2,7 +2,7 @@
 
 It logs the command, streams the output line by line, kills the whole process group on Ctrl-C, error or
 time-out, and turns failure into `ProcessError` with the last lines. Commands are argument lists; no
-shell is ever involved.
+shell is ever involved. However much a program prints, a bounded part of it stays in memory.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from typing import IO
 import msgspec
 
 from buildtool.errors import MissingToolError, ProcessError
+from buildtool.kept import Kept
 
 TAIL_LINES = 30
 KILL_GRACE_S = 5.0
+LONGEST_LINE = 1 << 16  # characters; a longer line comes in pieces, so that one without an end takes no memory
+KEPT_OUTPUT = 64 << 20  # characters of a program that runs to its end
+KEPT_BESIDE = 4 << 20  # characters of one that runs beside us, for hours perhaps
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished program: its exit code and everything it printed that was asked for."""
+    """A finished program: its exit code and what it printed; of very much, the beginning and the end (`Kept`)."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -56,6 +60,9 @@ def _spawn(argv: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None)
             start_new_session=os.name == "posix",
         )
     except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            what = f"The program {argv[0]!r} could not be started in {cwd}."
+            raise ProcessError(what, why="There is no such directory.") from error
         what = f"The program {argv[0]!r} was not found."
         raise MissingToolError(what, hint=f"Install {Path(argv[0]).name}, or put it on PATH.") from error
     except OSError as error:
@@ -89,7 +96,7 @@ def run(  # noqa: PLR0913 - one door for every program, so the options meet here
     on_line: Callable[[str], None] | None = None,
     timeout_s: float | None = None,
     check: bool = True,
-    max_output_bytes: int = 64 << 20,
+    keep: int = KEPT_OUTPUT,
 ) -> Completed:
     """Run a program to its end, streaming its merged output.
 
@@ -98,10 +105,10 @@ def run(  # noqa: PLR0913 - one door for every program, so the options meet here
         cwd: working directory.
         env: the complete environment, or None to inherit.
         log: text file that receives the command and all output.
-        on_line: called with every line, without its newline.
+        on_line: called with every line, without its newline; with one that is very long, in pieces.
         timeout_s: seconds after which the process group is killed.
         check: raise on a non-zero exit code.
-        max_output_bytes: how much output is kept in memory; more is streamed but not returned.
+        keep: how many characters of output are returned; of more, the beginning and the end.
 
     Raises:
         MissingToolError: the program does not exist.
@@ -111,7 +118,7 @@ def run(  # noqa: PLR0913 - one door for every program, so the options meet here
         log.write(f"$ {command_line(argv)}\n")
         log.flush()
     process = _spawn(argv, cwd, env)
-    sink = _Sink(log, on_line, max_output_bytes)
+    sink = _Sink(log, on_line, keep)
     expired = threading.Event()
 
     def expire() -> None:
@@ -129,26 +136,31 @@ def run(  # noqa: PLR0913 - one door for every program, so the options meet here
         raise
     finally:
         timer.cancel()
-    output = "".join(sink.kept)
-    done = Completed(argv=tuple(argv), returncode=process.returncode, output=output, timed_out=expired.is_set())
+    output, timed_out = sink.kept.text(), expired.is_set()
+    done = Completed(argv=tuple(argv), returncode=process.returncode, output=output, timed_out=timed_out)
     if check and (done.returncode != 0 or done.timed_out):
         raise failure(done, tuple(sink.tail), timeout_s)
     return done
+
+
+def _lines(stream: IO[str]) -> Iterator[str]:
+    """Yield the lines of a stream with their ends, a very long one in pieces."""
+    while raw := stream.readline(LONGEST_LINE):
+        yield raw
 
 
 class _Sink:
     """Where a program's lines go: the log, the caller, memory up to a bound, and the tail for an error."""
 
     def __init__(self, log: IO[str] | None, on_line: Callable[[str], None] | None, room: int) -> None:
-        self.kept: list[str] = []
+        self.kept = Kept(room)
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._log = log
         self._on_line = on_line
-        self._room = room
 
     def drain(self, process: subprocess.Popen[str]) -> None:
         with process.stdout or open(os.devnull, encoding="utf-8") as stream:  # noqa: PTH123 - a pipe was asked for
-            for raw in stream:
+            for raw in _lines(stream):
                 self._take(raw)
         process.wait()
 
@@ -157,9 +169,7 @@ class _Sink:
             self._log.write(raw)
         line = raw.rstrip("\n")
         self.tail.append(line)
-        if self._room > 0:
-            self.kept.append(raw)
-            self._room -= len(raw)
+        self.kept.add(raw)
         if self._on_line is not None:
             self._on_line(line)
 
@@ -201,11 +211,11 @@ def run_detached(argv: Sequence[str], *, env: Mapping[str, str], timeout_s: floa
 
 
 class Background:
-    """A program that runs beside us, with everything it has printed."""
+    """A program that runs beside us, with what it has printed; of very much, the beginning and the end."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self._lines: list[str] = []
+        self._kept = Kept(KEPT_BESIDE)
         self._reader = threading.Thread(target=self._drain, daemon=True)
         self._reader.start()
 
@@ -222,12 +232,13 @@ class Background:
     @property
     def lines(self) -> tuple[str, ...]:
         """Return the lines printed so far."""
-        return tuple(self._lines)
+        text = self._kept.text()
+        return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
     def _drain(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - PIPE was asked for
-        for raw in self._process.stdout:
-            self._lines.append(raw.rstrip("\n"))
+        for raw in _lines(self._process.stdout):
+            self._kept.add(raw)
 
     def stop(self) -> None:
         """End the whole process group and wait for the last of its output."""

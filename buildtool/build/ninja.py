@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+from collections import deque
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -20,6 +21,8 @@ STATUS = "[%f/%t] "
 _STEP = re.compile(r"^\[(\d+)/(\d+)\] (.*)$")
 _FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(.*)$")
 ERROR_LINES = 25
+FAILURE_LINES = 2000  # of the first failed step; what a compiler says after so many helps nobody
+BEFORE_LINES = 400  # of steps that succeeded, or of a Ninja that runs none
 REGENERATION = ("Re-checking globbed directories", "Re-running CMake")
 
 
@@ -125,27 +128,34 @@ def build(  # noqa: PLR0913 - one call starts a build; everything it needs meets
 
 
 class _Counter:
-    """Follows Ninja's lines: how far it is, and the text around a failure."""
+    """Follows Ninja's lines: how far it is, and the text around the first failure, a bounded part of each."""
 
     def __init__(self, book: CostBook, progress: BuildProgress | None) -> None:
         self.done = 0
-        self.lines: list[str] = []
+        self._before: deque[str] = deque(maxlen=BEFORE_LINES)
+        self._failure: list[str] = []
         self._cost = 0.0
         self._book = book
         self._progress = progress
 
+    @property
+    def lines(self) -> list[str]:
+        """The failed step, else what was said last."""
+        return self._failure or list(self._before)
+
     def line(self, text: str) -> None:
         step = parse_step(text)
-        if step is None:
-            self.lines.append(text)
-            return
-        self.done = step[0]
-        self._cost += self._book.cost(step[2])
-        if self._progress is not None:
-            self._progress.step(step[0], step[1], self._cost, step[2])
-        if not any(line.startswith("FAILED:") for line in self.lines[-400:]):
-            self.lines.clear()  # warnings of steps that succeeded
-        self.lines.append(text)
+        if step is not None:
+            self.done = step[0]
+            self._cost += self._book.cost(step[2])
+            if self._progress is not None:
+                self._progress.step(step[0], step[1], self._cost, step[2])
+            self._before.clear()  # warnings of steps that succeeded
+        if self._failure or _FAILED.match(text):
+            if len(self._failure) < FAILURE_LINES:
+                self._failure.append(text)
+        else:
+            self._before.append(text)
 
 
 def _learn(build_dir: Path, book: CostBook) -> None:

@@ -232,7 +232,7 @@ class _Run:
     def _compile(self, argv: list[str], log_path: Path, hear: Callable[[str], None]) -> None:
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("a", buffering=1, encoding="utf-8") as log:
-            process.run(argv, log=log, on_line=hear, max_output_bytes=0)
+            process.run(argv, log=log, on_line=hear, keep=0)
 
     def _remember(self, *, spent: dict[str, float], done: dict[str, Cost] | None = None) -> None:
         self.state = msgspec.structs.replace(self.state, spent=spent, done=self.state.done if done is None else done)

@@ -147,7 +147,7 @@ class LocalMachine:
         """Run a program in the C locale; see `Machine`."""
         env = {**self.environ, "LC_ALL": "C", "LANGUAGE": "C"}
         try:
-            done = process.run(argv, env=env, timeout_s=timeout_s, check=False, max_output_bytes=OUTPUT_LIMIT)
+            done = process.run(argv, env=env, timeout_s=timeout_s, check=False, keep=OUTPUT_LIMIT)
         except (GpubuildError, OSError, ValueError):
             return None
         return Output(returncode=done.returncode, text=done.output, timed_out=done.timed_out)

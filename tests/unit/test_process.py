@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildtool.errors import MissingToolError, ProcessError
-from buildtool.process import run, run_detached
+from buildtool.kept import Kept
+from buildtool.process import KEPT_BESIDE, LONGEST_LINE, background, run, run_detached
 
 
 def python(code: str) -> list[str]:
@@ -91,10 +95,58 @@ def test_an_interrupt_kills_the_program() -> None:
 
 def test_memory_stays_bounded_while_the_log_is_whole() -> None:
     log = io.StringIO()
-    done = run(python("print('x' * 100 + '\\n', end='') or [print('x' * 100) for _ in range(999)]"), log=log,
-               max_output_bytes=1000)  # fmt: skip
+    done = run(python("[print('x' * 96, f'{n:03}') for n in range(1000)]"), log=log, keep=1000)
     assert len(done.output) <= 1101
     assert len(log.getvalue()) > 100_000
+    first, last = done.output.splitlines()[0], done.output.splitlines()[-1]
+    assert (first[-3:], last[-3:]) == ("000", "999"), "the beginning and the end are kept"
+    said = re.search(r"^\[(\d+) characters of output are left out here\]$", done.output, re.MULTILINE)
+    assert said is not None
+    assert int(said[1]) + len(done.output) - len(said[0]) - 1 == 101 * 1000
+    assert not run(python("print('x')"), keep=0).output
+
+
+def test_a_line_without_an_end_comes_in_pieces() -> None:
+    seen: list[int] = []
+    code = f"import sys; sys.stdout.write('x' * {3 * LONGEST_LINE + 5})"
+    done = run(python(code), on_line=lambda line: seen.append(len(line)))
+    assert seen == [LONGEST_LINE] * 3 + [5]
+    assert len(done.output) == 3 * LONGEST_LINE + 5
+
+
+def test_what_runs_beside_us_takes_no_memory_without_bound() -> None:
+    code = "import sys\nfor n in range(300_000): print(n, 'x' * 40)\nprint('end', flush=True); sys.stdin.read()"
+    with background(python(code + "; import time; time.sleep(60)")) as running:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and running.lines[-1:] != ("end",):
+            time.sleep(0.1)
+        lines = running.lines
+    assert lines[0].startswith("0 x")
+    assert lines[-1] == "end"
+    assert sum(map(len, lines)) < KEPT_BESIDE
+    assert any("characters of output are left out" in line for line in lines)
+
+
+def test_a_folder_that_is_gone_is_no_missing_program(tmp_path: Path) -> None:
+    with pytest.raises(ProcessError, match=r"could not be started in .*gone"):
+        run(python("pass"), cwd=tmp_path / "gone")
+
+
+@given(st.lists(st.text("ab\n", min_size=1, max_size=9), max_size=60), st.integers(0, 80))
+def test_what_is_kept_is_the_beginning_and_the_end(pieces: list[str], room: int) -> None:
+    kept, whole = Kept(room), "".join(pieces)
+    for piece in pieces:
+        kept.add(piece)
+    text = kept.text()
+    found = re.search(r"\n?\[(\d+) characters of output are left out here\]\n", text)
+    if found is None:
+        assert text == ("" if room < 2 else whole)
+        return
+    head, tail = text[: found.start()], text[found.end() :]
+    assert whole.startswith(head)
+    assert whole.endswith(tail)
+    assert len(text) <= room + 100
+    assert abs(len(head) + int(found[1]) + len(tail) - len(whole)) <= 1, "the head's last line end may be in the note"
 
 
 def test_bytes_that_are_not_text_do_not_break_the_reader() -> None:
