@@ -27,6 +27,7 @@ import msgspec
 from buildtool.share.depot import LARGEST, Depot
 from buildtool.share.guard import GivenUpError, Guard
 from buildtool.share.seal import OVERHEAD, seal, unseal
+from buildtool.store.lengths import read_length
 
 Request = socket.socket | tuple[bytes, socket.socket]
 WAITING = 512  # objects that wait to be sent; more are not sent
@@ -279,8 +280,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return False
 
     def _length(self) -> int | None:
-        text = self.headers.get("Content-Length", "")
-        return int(text) if text.isascii() and text.isdigit() else None
+        return read_length(self.headers.get("Content-Length", ""))
 
     def _drain(self) -> None:
         length = self._length()

@@ -58,7 +58,9 @@ def current() -> Setting | None:
     if url == NONE:
         return None
     if url:
-        key = os.environ.get(KEY_VARIABLE) or (_kept().key if _kept() is not None else "")  # type: ignore[union-attr]
+        key = os.environ.get(KEY_VARIABLE, "")
+        if not key and (kept := _kept()) is not None:
+            key = kept.key
         if not key:
             what = f"{URL_VARIABLE} is set, and {KEY_VARIABLE} is not."
             raise InvalidInputError(what, hint="Set it to the key that gpubuild cache use has made, on every machine.")

@@ -74,11 +74,14 @@ class _Writer:
     def symlinks(self) -> None:
         for member in self.links:
             path = self.into / member.name
-            self.folder(member, path.parent)
+            # Before its folder is made: a link may lead out, and no folder may appear there.
             if Path(os.path.realpath(path.parent)) != self.root / PurePosixPath(member.name).parent:
                 raise refuse(self.archive, member.name, "lies below a link")
+            self.folder(member, path.parent)
             if member.target.startswith("/") or re.match(r"^[A-Za-z]:|.*[\\\0]", member.target):
                 raise refuse(self.archive, member.name, f"links to the absolute path {member.target!r}")
+            if not member.target:
+                raise refuse(self.archive, member.name, "is a link to nothing")
             try:
                 path.symlink_to(member.target)
             except FileExistsError as error:

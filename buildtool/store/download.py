@@ -22,6 +22,7 @@ import msgspec
 from buildtool.errors import GpubuildError, IntegrityError, InvalidInputError, NetworkError
 from buildtool.store.digest import sha256_of
 from buildtool.store.index import OFFLINE_HINT, Index
+from buildtool.store.lengths import read_length
 from buildtool.store.paths import cache_root
 from buildtool.store.progress import Progress, Silent
 from buildtool.store.storage import delete_tree, require_space, storage_errors
@@ -263,8 +264,8 @@ def _attempt(index: Index, url: str, part: _Part) -> None:
         start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if response.status_code != PARTIAL or start is None or int(start[1]) != part.size:
             part.restart()
-        length = response.headers.get("Content-Length", "")
-        part.expect(part.size + int(length) if length.isdigit() else None)
+        length = read_length(response.headers.get("Content-Length", ""))
+        part.expect(part.size + length if length is not None else None)
         for data in response.iter_raw(CHUNK):
             part.append(data)
 

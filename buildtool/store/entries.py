@@ -164,6 +164,8 @@ class Store:
             what = f"The store has no {kind} entry {key!r}."
             raise UnknownNameError(what)
         with storage_errors(self.root, f"{kind} {key}"), self.locked(kind, key, wait=False):
+            if self.find(kind, key) is None:
+                return entry  # another run removed it just now
             user = _running_inside(entry.path)
             if user is not None:
                 what = f"{kind} {key} is in use by a running program."

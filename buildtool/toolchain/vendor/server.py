@@ -12,6 +12,7 @@ import msgspec
 
 from buildtool.errors import IntegrityError, NetworkError
 from buildtool.store.index import OFFLINE_HINT, Index
+from buildtool.store.lengths import read_length
 from buildtool.store.registry import Registry, configured_registry
 from buildtool.toolchain.vendor.channels import THEROCK_WHEELS, Channel
 
@@ -138,8 +139,8 @@ def size_at(index: Index, url: str) -> int:
         raise OSError(message) from error
     if response.status_code in GONE:
         raise FileNotFoundError(url)
-    length = response.headers.get("Content-Length", "")
-    return int(length) if response.is_success and length.isdigit() else 0
+    length = read_length(response.headers.get("Content-Length", ""))
+    return length if response.is_success and length is not None else 0
 
 
 def index_of(channel: Channel, url: str) -> Registry | None:

@@ -150,6 +150,19 @@ def test_what_a_stranger_sends_is_not_even_read() -> None:
             assert client.recv(1000).startswith(b"HTTP/1.1 401 ")
 
 
+def test_a_length_that_is_none_is_refused_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+    for length in ("9" * 5000, "-1", "\xb2", "x"):
+        with Relay(Shelf(), KEY) as relay, socket.create_connection(("127.0.0.1", _port(relay)), 5) as client:
+            head = f"PUT /a HTTP/1.1\r\nAuthorization: Bearer {relay.token}\r\nContent-Length: {length}\r\n\r\n"
+            client.sendall(head.encode("latin-1"))
+            assert client.recv(100).startswith(b"HTTP/1.1 411")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def _port(relay: Relay) -> int:
+    return int(relay.env["SCCACHE_WEBDAV_ENDPOINT"].rpartition(":")[2])
+
+
 def test_a_client_that_goes_away_is_no_news(capfd: pytest.CaptureFixture[str]) -> None:
     with Relay(Shelf(), KEY) as relay:
         with connected(relay, "GET /one HTTP/1.1\r\nAuthor") as client:

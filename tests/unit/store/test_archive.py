@@ -72,6 +72,11 @@ HOSTILE: dict[str, list[tuple[str, bytes | Change]]] = {
     "link out, from deep": [("a/b/evil", kind(tarfile.SYMTYPE, "../../../outside"))],
     "writing through a link": [("evil", kind(tarfile.SYMTYPE, ".")), ("evil/x", b"x")],
     "link below a link": [("l", kind(tarfile.SYMTYPE, ".")), ("l/evil", kind(tarfile.SYMTYPE, "x"))],
+    "link into a folder beyond a link that leads out": [
+        ("l", kind(tarfile.SYMTYPE, "..")),
+        ("l/made-outside/evil", kind(tarfile.SYMTYPE, "x")),
+    ],
+    "link to nothing": [("evil", kind(tarfile.SYMTYPE, ""))],
     "links that escape only together": [
         ("p/q/keep", b"x"),
         ("evil", kind(tarfile.SYMTYPE, "p/q/b/../../..")),

@@ -203,6 +203,19 @@ def _become_nobody() -> None:
         os.setuid(NOBODY)
 
 
+def test_an_entry_that_another_run_removes_first_is_removed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.ensure("src", "thing-1", write)
+    locked = store.locked
+
+    def late(kind: str, key: str, *, wait: bool) -> object:
+        monkeypatch.undo()
+        Store(store.root).remove(kind, key)
+        return locked(kind, key, wait=wait)
+
+    monkeypatch.setattr(store, "locked", late)
+    assert store.remove("src", "thing-1").key == "thing-1"
+
+
 def _make_and_remove(store: Store) -> None:
     _become_nobody()
     entry = store.ensure("src", "thing-1", write, read_only=True)
