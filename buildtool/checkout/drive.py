@@ -23,6 +23,7 @@ from buildtool.errors import BuildError, InvalidInputError, NetworkError, Proces
 from buildtool.process import run
 from buildtool.source import SourceTree, acquire
 from buildtool.source.ollama import pinned_source
+from buildtool.store.paths import expanded
 from buildtool.store.progress import Progress as Downloads
 from buildtool.store.storage import delete_tree, storage_errors
 from buildtool.toolchain.model import Toolchain
@@ -124,7 +125,7 @@ class _Site:
         if self.order.tree.layout != "new":
             return {}, {}
         if named:
-            return {}, {NAMED: str(Path(named).expanduser().absolute())}
+            return {}, {NAMED: str(expanded(named).absolute())}
         wish = pinned_source(pin)
         if not wish:
             what = f"{self.order.tree.path} does not name the llama.cpp that it is built with."

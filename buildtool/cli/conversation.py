@@ -228,7 +228,9 @@ def pick_way(text: str, rungs: Sequence[Rung], best: Rung) -> Rung:
 
 
 def _existing(text: str) -> Path:
-    path = Path(text).expanduser()
+    from buildtool.store.paths import expanded
+
+    path = expanded(text)
     if text and path.exists():
         return path
     what = f"There is no file or folder {text!r}." if text else "That needs a path."

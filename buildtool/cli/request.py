@@ -175,8 +175,9 @@ def make_plan(wish: Wish, lock: Path | None, host: Path | None = None, replay: l
 def ollama_checkout(source: str | None) -> OllamaTree | None:
     """Return the checkout of Ollama that a source is; None where it is none."""
     from buildtool.source.ollama import recognise
+    from buildtool.store.paths import expanded
 
-    place = Path(source).expanduser().absolute() if source else None
+    place = expanded(source).absolute() if source else None
     return recognise(place) if place is not None and place.is_dir() else None
 
 
@@ -211,14 +212,11 @@ def absolute_source(source: str, recipe: str = "llama.cpp") -> str:
     """
     from buildtool.compat.recipes import load_recipe
     from buildtool.compat.sources import is_path
+    from buildtool.store.paths import expanded
 
     if not is_path(source, load_recipe(recipe)):
         return source
-    try:
-        path = Path(source).expanduser().resolve()
-    except RuntimeError as error:  # of a home directory that nobody has
-        what = f"{source!r} names the home directory of a user that is not known here."
-        raise InvalidInputError(what, hint="Name the tree by its whole path.") from error
+    path = expanded(source).resolve()
     if not path.is_dir():
         what = f"There is no directory {source!r} to take the source from."
         raise InvalidInputError(what, hint="Name a tree, a source of the recipe, a git URL#tag, or an archive URL.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from buildtool.install.model import Target
 Installer = Literal["pip", "uv"]
 LOADERS = ("/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/local/lib")
 INSTALL_S = 1800.0
+_VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 _ASK = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
 
 
@@ -37,16 +39,19 @@ def environment(python: Path | None) -> Target:
         InvalidInputError: it does not answer.
     """
     given = python if python is not None else _current()
+    hint = "Make one: python3 -m venv DIR; then --python DIR"
     if given.is_dir():
         given /= "Scripts/python.exe" if os.name == "nt" else "bin/python"
     try:
         done = process.run([str(given), "-I", "-c", _ASK], timeout_s=60)
     except (ProcessError, MissingToolError) as error:
         what = f"{given} is no Python that answers."
-        raise InvalidInputError(
-            what, why=error.what, hint="Make one: python3 -m venv DIR; then --python DIR"
-        ) from error
-    return Target(python=str(given.absolute()), version=done.output.strip().splitlines()[-1])
+        raise InvalidInputError(what, why=error.what, hint=hint) from error
+    said = done.output.strip().splitlines()[-1:]
+    if not said or not _VERSION.fullmatch(said[0]):
+        what = f"{given} is no Python that answers."
+        raise InvalidInputError(what, why=f"It said {said[0][:80]!r}." if said else "It said nothing.", hint=hint)
+    return Target(python=str(given.absolute()), version=said[0])
 
 
 def _current() -> Path:

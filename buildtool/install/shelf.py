@@ -15,8 +15,11 @@ from buildtool.index.model import CATALOGUE, Catalogue, IndexedWheel
 from buildtool.store.digest import sha256_of
 from buildtool.store.download import Downloads, Wanted
 from buildtool.store.index import Index
+from buildtool.store.paths import expanded
 from buildtool.store.progress import Progress
 from buildtool.store.storage import storage_errors
+
+ADDRESS_HINT = "Name a folder, or an address that begins with http:// or https://."
 
 
 class Shelf:
@@ -84,13 +87,17 @@ def open_shelf(where: str) -> Shelf:
         InvalidInputError: there is no index, or one that this gpubuild does not read.
         NetworkError: it cannot be reached.
     """
-    address = urlsplit(where)
+    try:
+        address = urlsplit(where)
+    except ValueError as error:
+        what = f"{where!r} is no index."
+        raise InvalidInputError(what, why=str(error), hint=ADDRESS_HINT) from error
     if address.scheme in {"http", "https"}:
         return _over_http(where.removesuffix("/index.html").rstrip("/"))
     if "://" in where and address.scheme != "file":
         what = f"{where!r} is no index."
-        raise InvalidInputError(what, hint="Name a folder, or an address that begins with http:// or https://.")
-    folder = Path(where.removeprefix("file://")).expanduser()
+        raise InvalidInputError(what, hint=ADDRESS_HINT)
+    folder = expanded(where.removeprefix("file://"))
     path = folder / CATALOGUE
     if not path.is_file():
         what = f"There is no index in {folder}."

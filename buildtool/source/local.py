@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from buildtool.errors import InvalidInputError
 from buildtool.source.digest import tree_digest
 from buildtool.source.model import SourceTree
 from buildtool.source.unpacked import TOP_LEVEL
+from buildtool.store.paths import expanded
 
 
 def local_tree(path: str, subdir: str) -> SourceTree:
@@ -16,7 +15,7 @@ def local_tree(path: str, subdir: str) -> SourceTree:
     Raises:
         InvalidInputError: it is not a folder with a CMakeLists.txt.
     """
-    tree = (Path(path).expanduser() / subdir).absolute()
+    tree = (expanded(path) / subdir).absolute()
     if not (tree / TOP_LEVEL).is_file():
         what = f"{tree} is not a source tree."
         why = f"It has no {TOP_LEVEL}." if tree.is_dir() else "There is no such folder."

@@ -73,6 +73,10 @@ def test_what_is_no_index_is_refused(tmp_path: Path, place: Path) -> None:
         open_shelf(str(tmp_path))
     with pytest.raises(InvalidInputError, match="is no index"):
         open_shelf("ftp://example.org")
+    with pytest.raises(InvalidInputError, match="is no index"):
+        open_shelf("http://[not-an-address/")
+    with pytest.raises(InvalidInputError, match="home directory of a user that is not known"):
+        open_shelf("~nobody-of-that-name/dist")
     with pytest.raises(NetworkError):
         open_shelf("http://127.0.0.1:9/")
 
@@ -113,3 +117,13 @@ def test_a_catalogue_without_end_is_not_taken_into_memory(place: Path, monkeypat
         server.shutdown()
         thread.join()
     assert served < 32 << 20
+
+
+@pytest.mark.parametrize(("says", "told"), [("", "It said nothing"), ("hello", "It said 'hello'"), ("3.11", "3.11")])
+def test_a_program_that_answers_otherwise_is_no_python(tmp_path: Path, says: str, told: str) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{f'echo {says}' if says else ':'}\n")
+    program.chmod(0o755)
+    with pytest.raises(InvalidInputError, match="is no Python that answers") as refused:
+        environment(program)
+    assert told in refused.value.why
