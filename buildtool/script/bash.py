@@ -31,6 +31,7 @@ set -euo pipefail
 
 die() { printf '%s\\n' "$*" >&2; exit 1; }
 step() { printf '\\n== %s\\n' "$*"; }
+newest() { printf '%s\\n' "$@" | sort -V | tail -n 1; }
 """
 
 
@@ -90,8 +91,10 @@ def _first(step: First) -> Iterator[str]:
 
 
 def _pattern(path: str) -> str:
-    """Write a path whose stars are patterns."""
-    return "*".join(word(piece) if piece else "" for piece in path.split("*"))
+    """Write a path; of one whose stars are patterns, the newest version that fits it."""
+    if "*" not in path:
+        return word(path)
+    return f'"$(newest {"*".join(word(piece) if piece else "" for piece in path.split("*"))})"'
 
 
 def _write(path: str, content: str) -> Iterator[str]:

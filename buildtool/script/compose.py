@@ -128,7 +128,7 @@ def _source(plan: Plan) -> tuple[Step, ...]:
         checkout = ("git", "-C", whole, "checkout", "--quiet", "--detach", source.ref or "")
         fetch = Run(clone, made=whole, draft=f"{whole}.new")
         return note, Need("git", "Install git."), fetch, Run(checkout), *below
-    archive, fetched = _archive(source)
+    archive, fetched = _archive(source, windows=plan.platform.startswith("windows"))
     sha256 = source.pin.sha256 if source.pin is not None else source.sha256 or ""
     if not sha256:
         what = f"The archive {source.url} has no sha256 yet, so a script could not check it."
@@ -145,13 +145,14 @@ def _source(plan: Plan) -> tuple[Step, ...]:
     )
 
 
-def _archive(source: PlanSource) -> tuple[str, tuple[Step, ...]]:
+def _archive(source: PlanSource, *, windows: bool = False) -> tuple[str, tuple[Step, ...]]:
     """Return where the archive comes to lie, and the steps that fetch it."""
     pin = source.pin
     if pin is None:
         archive = f"{DOWNLOADS}/{file_name(source.url or '')}"
-        curl = ("curl", "--fail", "--location", "--output", f"{archive}.part", source.url or "")
-        return archive, (Run(curl, made=archive, draft=f"{archive}.part"),)
+        program = "curl.exe" if windows else "curl"  # Windows PowerShell's own curl is another command
+        curl = (program, "--fail", "--location", "--output", f"{archive}.part", source.url or "")
+        return archive, (Need(program, "Install curl."), Run(curl, made=archive, draft=f"{archive}.part"))
     listed, archive = f"{WORK}/source.txt", f"{DOWNLOADS}/{pin.filename}"
     fetch = (
         PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--no-binary", pin.name,

@@ -43,7 +43,10 @@ class Let(msgspec.Struct, frozen=True, tag=True):
 
 
 class First(msgspec.Struct, frozen=True, tag=True):
-    """A variable that becomes the first of several paths (with ``*``) that exists; `what` says what is missing."""
+    """A variable that becomes the first of several paths that exists; `what` says what is missing.
+
+    A path may have ``*``: of what fits it, bash takes the newest version (PowerShell is given none such).
+    """
 
     name: str
     paths: tuple[str, ...]

@@ -9,7 +9,7 @@ import msgspec
 from buildtool.compat.model import Pin, Plan, PlanToolkit
 from buildtool.errors import InvalidInputError
 from buildtool.script.model import Export, First, Folder, Let, Lines, Need, Note, Run, Step, Write, var
-from buildtool.toolchain.installed import CLANG_PLACES, GLSLC_PLACES
+from buildtool.toolchain.installed import CLANG_PLACES, DEVICE_LIBRARIES, GLSLC_PLACES
 from buildtool.toolchain.rootfs.layout import GLSLC, GLSLC_SCRIPT, NVCC
 from buildtool.toolchain.rootfs.make import HOOK
 from buildtool.toolchain.rootfs.record import KEPT
@@ -124,16 +124,24 @@ def _cuda_installed(plan: Plan, toolkit: PlanToolkit) -> Ready:
 def _rocm_installed(plan: Plan, toolkit: PlanToolkit) -> Ready:
     if plan.platform.startswith("windows"):
         return _hip_sdk(toolkit)
-    places = tuple(f"{TOOLKIT}/{place}/clang++" for place in CLANG_PLACES)
+    missing = "This ROCm has no clang++: install its compiler, or name another place in ROCM_PATH."
     steps = (
         Note(f"ROCm {toolkit.version}, installed"),
         Let("toolkit", toolkit.path or "", "ROCM_PATH"),
-        First("clang", places, "This ROCm has no clang++: install its compiler, or name another place in ROCM_PATH."),
+        *_clang(TOOLKIT, missing),
         # Debian's clang has the device libraries beside it, and stops to look there when ROCM_PATH is set.
         Lines("case ${clang} in */lib/llvm-*) ;; *) export ROCM_PATH=${toolkit} HIP_PATH=${toolkit} ;; esac"),
         Export("HIPCXX", var("clang")),
     )
     return Ready(steps=steps, options={"CMAKE_HIP_COMPILER": var("clang"), "CMAKE_PREFIX_PATH": TOOLKIT})
+
+
+def _clang(root: str, missing: str) -> tuple[Step, ...]:
+    """Find the clang that `buildtool.toolchain.installed.rocm_options` would take."""
+    beside = f"{root}/{DEVICE_LIBRARIES}/../../../../bin"
+    places = (beside, *(f"{root}/{place}" for place in sorted(CLANG_PLACES, key=lambda place: "*" not in place)))
+    first = First("clang", tuple(f"{place}/clang++" for place in places), missing)
+    return first, Lines('clang=$(cd "${clang%/*}" && pwd)/clang++')
 
 
 def _hip_sdk(toolkit: PlanToolkit) -> Ready:
@@ -204,8 +212,7 @@ def _rootfs(plan: Plan, toolkit: PlanToolkit) -> Ready:
         options |= {"CMAKE_CUDA_COMPILER": NVCC, "CUDAToolkit_ROOT": "/usr", "CMAKE_CUDA_HOST_COMPILER": compiler.cxx}
         env = ""
     else:
-        place = f"{TREE}/usr/lib/llvm-*/bin/clang++"
-        steps.append(First("clang", (place,), "There is no clang++ in the root filesystem."))
+        steps += _clang(f"{TREE}/usr", "There is no clang++ in the root filesystem.")
         steps.append(Lines('clang=${clang#"${tree}"}'))
         options |= {"CMAKE_HIP_COMPILER": var("clang"), "CMAKE_PREFIX_PATH": "/usr"}
         env = ' HIPCXX="${clang}"'

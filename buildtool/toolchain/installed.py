@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from buildtool.errors import MissingToolError
 
 # Where clang lies below a ROCm root: AMD's packages, older ones, TheRock, and Debian (root /usr).
 CLANG_PLACES = ("llvm/bin", "lib/llvm/bin", "lib/llvm-*/bin")
+# Debian keeps ROCm's device libraries beside one of its clangs, which is not always the newest that is installed.
+DEVICE_LIBRARIES = "lib/llvm-*/lib/clang/*/amdgcn"
 GLSLC_PLACES = ("bin", "x86_64/bin", "Bin")
 
 
@@ -20,16 +22,28 @@ def rocm_toolchain(root: Path, version: str) -> tuple[dict[str, str], dict[str, 
     Raises:
         MissingToolError: it has no clang.
     """
-    return rocm_options(root, version, [path for place in CLANG_PLACES for path in root.glob(f"{place}/clang++")])
+    clangs = [path for place in CLANG_PLACES for path in root.glob(f"{place}/clang++")]
+    return rocm_options(root, version, clangs, list(root.glob(DEVICE_LIBRARIES)))
 
 
-def rocm_options(root: Path, version: str, clangs: Iterable[Path]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the same for a root of which only the paths that look like its clang are known.
+def rocm_options(
+    root: Path, version: str, clangs: Sequence[Path], libraries: Sequence[Path]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the same for a root of which only some paths are known.
+
+    Args:
+        root: the installation.
+        version: its release.
+        clangs: what looks like its clang; the newest is taken of those with device libraries beside them, else of all.
+        libraries: what fits `DEVICE_LIBRARIES`.
 
     Raises:
-        MissingToolError: there are none.
+        MissingToolError: there is no clang.
     """
-    clang = max(clangs, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))], default=None)
+    fitting = [path for path in clangs if any(one.is_relative_to(path.parents[1]) for one in libraries)]
+    clang = max(
+        fitting or clangs, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))], default=None
+    )
     if clang is None:
         what = f"ROCm {version} at {root} has no clang++."
         hint = "Install its compiler: the package rocm-llvm (AMD) or hipcc (Debian, Ubuntu)."

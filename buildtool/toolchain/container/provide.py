@@ -11,7 +11,7 @@ from buildtool.probe.model import ContainerImage
 from buildtool.process import run
 from buildtool.toolchain.container.engine import find_engine, same_image
 from buildtool.toolchain.container.sandbox import TIMEOUT_S, ContainerSandbox, open_image
-from buildtool.toolchain.installed import CLANG_PLACES, rocm_options
+from buildtool.toolchain.installed import CLANG_PLACES, DEVICE_LIBRARIES, rocm_options
 from buildtool.toolchain.model import Toolchain
 from buildtool.toolchain.programs import cmake_path, ninja_path
 
@@ -60,7 +60,8 @@ def _toolkit(
         return options, {}
     if toolkit.kind == "rocm":
         clangs = _ask(sandbox, " ".join(f'"$1"/{place}/clang++' for place in CLANG_PLACES), root)
-        return rocm_options(Path(root), toolkit.version, [Path(line) for line in clangs])
+        libraries = _ask(sandbox, f'"$1"/{DEVICE_LIBRARIES}', root)
+        return rocm_options(Path(root), toolkit.version, list(map(Path, clangs)), list(map(Path, libraries)))
     glslc = _ask(sandbox, '"$1"/bin/glslc /usr/bin/glslc', root)
     if not glslc:
         what = f"The Vulkan SDK at {root} in the image has no glslc."
@@ -69,7 +70,7 @@ def _toolkit(
 
 
 def _ask(sandbox: ContainerSandbox, patterns: str, root: str) -> list[str]:
-    """Return the programs inside that fit shell patterns in which ``$1`` is `root`."""
+    """Return the programs and folders inside that fit shell patterns in which ``$1`` is `root`."""
     script = f'for one in {patterns}; do if test -x "$one"; then echo "found $one"; fi; done'
     argv = sandbox.argv(["/bin/sh", "-c", script, "sh", root], cwd=Path("/"))
     said = run(argv, env=sandbox.environment({}), timeout_s=TIMEOUT_S).output

@@ -19,8 +19,10 @@ from buildtool.compat.model import Plan, PlanSource, PlanToolkit
 from buildtool.errors import InvalidInputError, UnknownNameError
 from buildtool.script import bash, patch_text, powershell, script_text
 from buildtool.script.compose import _archive
-from buildtool.script.model import Folder, Let, Script, Write, var
+from buildtool.script.model import Folder, Let, Say, Script, Write, var
+from buildtool.script.toolkits import TOOLKIT, _clang
 from buildtool.source.model import SourceTree
+from buildtool.toolchain.installed import rocm_toolchain
 
 SAMPLES = samples()
 ANY_TEXT = st.text(st.characters(exclude_characters="\0\r", exclude_categories=("Cs", "Co")), max_size=30)
@@ -47,6 +49,30 @@ def test_bash_reads_it(name: str) -> None:
     text = script_text(SAMPLES[name][0], "bash", SAMPLES[name][1])
     done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("layout", ["newest", "fitting", "plain"])
+def test_the_script_takes_the_clang_that_gpubuild_takes(tmp_path: Path, layout: str) -> None:
+    root = tmp_path / "my rocm"
+    for place in ("llvm/bin", *(f"lib/llvm-{n}/bin" for n in (9, 17, 21) if layout != "plain")):
+        (root / place).mkdir(parents=True)
+        (root / place / "clang++").touch()
+    for number in (9, 17) if layout == "fitting" else ():
+        (root / f"lib/llvm-{number}/lib/clang/{number}/amdgcn").mkdir(parents=True)
+    text = bash.render(Script(head=(), steps=(Let("toolkit", str(root)), *_clang(TOOLKIT, "none"), Say(var("clang")))))
+    done = subprocess.run(["bash"], input=text, capture_output=True, text=True, check=True)
+    options, _ = rocm_toolchain(root, "7.0")
+    assert done.stdout.strip() == options["CMAKE_HIP_COMPILER"]
+    assert {"newest": "llvm-21", "fitting": "llvm-17", "plain": "/llvm/"}[layout] in done.stdout
+
+
+def test_windows_is_given_the_program_curl_and_no_other_command_of_that_name() -> None:
+    source = PlanSource(kind="archive", name="x", version="1", url="https://host.example/x.tar.gz", sha256="0" * 64)
+    plan = msgspec.structs.replace(SAMPLES["cpu.ps1"][0], source=source)
+    text = script_text(plan, "powershell")
+    assert "Invoke-Program 'curl.exe'" in text
+    assert "Get-Command 'curl.exe'" in text
+    assert "'curl'" not in text
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name.endswith(".ps1")])

@@ -174,6 +174,10 @@ def test_the_clang_of_a_rocm_is_asked_for_inside(podman: Engine, tmp_path: Path)
     toolkit = PlanToolkit(kind="rocm", version="7.0", provider="system", path=str(tmp_path / "opt rocm"))
     chain = acquire(toolkit, GCC, inside=image())
     assert chain.cmake_options["CMAKE_HIP_COMPILER"] == str(clang)
+    for number in (17, 21):
+        podman.program(tmp_path / f"opt rocm/lib/llvm-{number}/bin/clang++", "#!/bin/sh\n")
+    (tmp_path / "opt rocm/lib/llvm-17/lib/clang/17/amdgcn").mkdir(parents=True)
+    assert "llvm-17" in acquire(toolkit, GCC, inside=image()).cmake_options["CMAKE_HIP_COMPILER"]
     gone = msgspec.structs.replace(toolkit, path=str(tmp_path / "nothing"))
     with pytest.raises(MissingToolError, match="no clang"):
         acquire(gone, GCC, inside=image())

@@ -143,6 +143,16 @@ def test_of_several_clangs_the_newest_is_taken(tmp_path: Path) -> None:
     assert "llvm-21" in made.cmake_options["CMAKE_HIP_COMPILER"]
 
 
+def test_of_several_clangs_the_newest_with_device_libraries_is_taken(tmp_path: Path) -> None:
+    """As on Debian, where hipcc brings one clang, and somebody has installed a newer one."""
+    for number in (9, 17, 21):
+        program(tmp_path / f"lib/llvm-{number}/bin/clang++", script(""))
+    for number in (9, 17):
+        (tmp_path / f"lib/llvm-{number}/lib/clang/{number}/amdgcn/bitcode").mkdir(parents=True)
+    made = acquire(system(tmp_path, "rocm", "7.0"), compiler(tmp_path))
+    assert "llvm-17" in made.cmake_options["CMAKE_HIP_COMPILER"]
+
+
 def test_rocm_without_clang_names_its_package(tmp_path: Path) -> None:
     with pytest.raises(MissingToolError, match="no clang"):
         acquire(system(tmp_path, "rocm", "7.0"), compiler(tmp_path))

@@ -9,6 +9,7 @@ set -euo pipefail
 
 die() { printf '%s\n' "$*" >&2; exit 1; }
 step() { printf '\n== %s\n' "$*"; }
+newest() { printf '%s\n' "$@" | sort -V | tail -n 1; }
 
 work=gpubuild-work
 if [ -n "${GPUBUILD_WORK:-}" ]; then work=${GPUBUILD_WORK}; fi

@@ -10,6 +10,7 @@ set -euo pipefail
 
 die() { printf '%s\n' "$*" >&2; exit 1; }
 step() { printf '\n== %s\n' "$*"; }
+newest() { printf '%s\n' "$@" | sort -V | tail -n 1; }
 
 work=gpubuild-work
 if [ -n "${GPUBUILD_WORK:-}" ]; then work=${GPUBUILD_WORK}; fi
@@ -80,10 +81,11 @@ step "ROCm 7.0.2, installed"
 toolkit=/opt/rocm
 if [ -n "${ROCM_PATH:-}" ]; then toolkit=${ROCM_PATH}; fi
 clang=
-for candidate in "${toolkit}/llvm/bin/clang++" "${toolkit}/lib/llvm/bin/clang++" "${toolkit}/lib/llvm-"*/bin/clang++; do
+for candidate in "$(newest "${toolkit}/lib/llvm-"*/lib/clang/*/amdgcn/../../../../bin/clang++)" "$(newest "${toolkit}/lib/llvm-"*/bin/clang++)" "${toolkit}/llvm/bin/clang++" "${toolkit}/lib/llvm/bin/clang++"; do
     if [ -z "${clang}" ] && [ -e "${candidate}" ]; then clang=${candidate}; fi
 done
 [ -n "${clang}" ] || die "This ROCm has no clang++: install its compiler, or name another place in ROCM_PATH."
+clang=$(cd "${clang%/*}" && pwd)/clang++
 case ${clang} in */lib/llvm-*) ;; *) export ROCM_PATH=${toolkit} HIP_PATH=${toolkit} ;; esac
 export HIPCXX="${clang}"
 

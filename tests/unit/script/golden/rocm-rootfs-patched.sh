@@ -10,6 +10,7 @@ set -euo pipefail
 
 die() { printf '%s\n' "$*" >&2; exit 1; }
 step() { printf '\n== %s\n' "$*"; }
+newest() { printf '%s\n' "$@" | sort -V | tail -n 1; }
 
 work=gpubuild-work
 if [ -n "${GPUBUILD_WORK:-}" ]; then work=${GPUBUILD_WORK}; fi
@@ -137,10 +138,11 @@ GPUBUILD_END
 mv "${tree}.new" "${tree}"
 fi
 clang=
-for candidate in "${tree}/usr/lib/llvm-"*/bin/clang++; do
+for candidate in "$(newest "${tree}/usr/lib/llvm-"*/lib/clang/*/amdgcn/../../../../bin/clang++)" "$(newest "${tree}/usr/lib/llvm-"*/bin/clang++)" "${tree}/usr/llvm/bin/clang++" "${tree}/usr/lib/llvm/bin/clang++"; do
     if [ -z "${clang}" ] && [ -e "${candidate}" ]; then clang=${candidate}; fi
 done
 [ -n "${clang}" ] || die "There is no clang++ in the root filesystem."
+clang=$(cd "${clang%/*}" && pwd)/clang++
 clang=${clang#"${tree}"}
 inside() {
     local shown=()
