@@ -46,6 +46,12 @@ def _read(path: Path) -> dict[str, float]:
         return {}
 
 
+def _generated(seconds: dict[str, float]) -> dict[str, float]:
+    """Return costs of steps that Ninja describes by what they read: ``mul_mm.comp`` for ``mul_mm.comp.cpp``."""
+    sources = ((Path(output), cost) for output, cost in seconds.items() if output.endswith(".comp.cpp"))
+    return {output.stem: cost for output, cost in sources}
+
+
 class CostBook:
     """Costs of steps by output name, kept in one JSON file per recipe and backend."""
 
@@ -54,18 +60,21 @@ class CostBook:
         self.path = path
         self._shipped = _read(shipped)
         self._seconds = self._shipped | _read(path)
+        self._generated = _generated(self._seconds)
 
     def cost(self, description: str) -> float:
-        """Return seconds for a step from Ninja's description; its last word is the output."""
-        output = description.rsplit(" ", maxsplit=1)[-1]
-        return self._seconds.get(output, default_cost(description))
+        """Return seconds for a step from Ninja's description; its last word is the output, or what that is made of."""
+        word = description.rsplit(" ", maxsplit=1)[-1]
+        known = self._seconds.get(word, self._generated.get(word))
+        return default_cost(description) if known is None else known
 
-    def slowest(self, suffix: str, count: int) -> tuple[str, ...]:
-        """Return the sources of the slowest objects that end in `suffix` + ``.o``, slowest first.
+    def slowest(self, folder: str, suffix: str, count: int) -> tuple[str, ...]:
+        """Return the sources of the slowest objects below `folder` that end in `suffix` + ``.o``, slowest first.
 
         Only the shipped book counts: the order decides the link order, which must be the same everywhere.
         """
-        named = [(seconds, output) for output, seconds in self._shipped.items() if output.endswith(suffix + ".o")]
+        ours = {name: cost for name, cost in self._shipped.items() if name.startswith(folder)}
+        named = [(seconds, output) for output, seconds in ours.items() if output.endswith(suffix + ".o")]
         return tuple(Path(output).name.removesuffix(".o") for _, output in sorted(named, reverse=True)[:count])
 
     def learn(self, seconds: dict[str, float]) -> None:

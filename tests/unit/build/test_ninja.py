@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 
 from buildtool.build.costs import CostBook, default_cost, parse_ninja_log
 from buildtool.build.door import Door
-from buildtool.build.ninja import build, parse_failure, parse_step, pending
+from buildtool.build.ninja import (
+    BEFORE_LINES,
+    ERROR_LINES,
+    FAILURE_LINES,
+    _Counter,
+    build,
+    parse_failure,
+    parse_step,
+    pending,
+)
 from buildtool.compat.recipes import recipe_directory
 from buildtool.errors import BuildError, StorageError
 
@@ -69,12 +78,12 @@ def test_a_cost_book_learns_keeps_and_survives_damage(tmp_path: Path) -> None:
     book = CostBook(path, shipped)
     assert book.cost("Building CUDA object dir/slow.cu.o") == 100
     assert book.cost("Building CUDA object dir/new.cu.o") == default_cost("Building CUDA object x")
-    assert book.slowest(".cu", 5) == ("slow.cu", "quick.cu")
+    assert book.slowest("dir/", ".cu", 5) == ("slow.cu", "quick.cu")
     book.learn({"dir/quick.cu.o": 400.0, "dir/slow.cu.o": 0.1})
     again = CostBook(path, shipped)
     assert again.cost("Building CUDA object dir/quick.cu.o") == 400
     assert again.cost("Building CUDA object dir/slow.cu.o") == 50, "a cached step must not look cheap"
-    assert again.slowest(".cu", 1) == ("slow.cu",), "the order comes from the shipped book alone"
+    assert again.slowest("dir/", ".cu", 1) == ("slow.cu",), "the order comes from the shipped book alone"
     path.write_text("{broken")
     assert CostBook(path, shipped).cost("Building CUDA object dir/slow.cu.o") == 100
 
@@ -84,9 +93,21 @@ def test_the_shipped_book_names_steps_as_every_machine_does() -> None:
     assert not [step for step in shipped if step.startswith("/") or "site-packages" in step]
     assert all(isinstance(seconds, float) and seconds > 0 for seconds in shipped.values())
     book = CostBook(Path("none"), recipe_directory("llama.cpp") / "costs.json")
-    heavy = book.slowest(".cu", 20)
+    heavy = book.slowest("ggml/src/ggml-cuda/", ".cu", 20)
     assert len(heavy) == 20
     assert any("fattn" in name for name in heavy), "attention kernels are the slowest to compile"
+    hip = "Building HIP object ggml/src/ggml-hip/CMakeFiles/ggml-hip.dir/__/ggml-cuda/mmvf.cu.o"
+    assert book.cost(hip) != default_cost(hip)
+    assert book.cost("Generate vulkan shaders for mul_mm.comp") > 20, "by far the slowest shader"
+    assert len({book.cost(f"Generate vulkan shaders for {name}.comp") for name in ("add", "acc", "mul_mat_vec")}) > 1
+    assert book.cost("Generate vulkan shaders for nobody_knows.comp") == default_cost("Generate x")
+
+
+def test_the_order_of_slow_files_does_not_depend_on_another_backends_costs(tmp_path: Path) -> None:
+    """It is the link order: a wheel would come out with other bytes."""
+    path = tmp_path / "book.json"
+    path.write_text('{"cuda/a.cu.o": 2, "cuda/b.cu.o": 1, "hip/b.cu.o": 100, "hip/c.cu.o": 50}')
+    assert CostBook(tmp_path / "own", path).slowest("cuda/", ".cu", 5) == ("a.cu", "b.cu")
 
 
 class Seen:
@@ -167,6 +188,34 @@ def test_a_full_disk_is_called_a_full_disk(tmp_path: Path) -> None:
     write_build(tmp_path, fails=True, says="fatal error: x.o: No space left on device")
     with pytest.raises(StorageError, match="disk filled up"):
         drive(tmp_path)
+
+
+def test_a_compiler_that_says_very_much_is_still_named(tmp_path: Path) -> None:
+    """Its words were forgotten when another step ended after them."""
+    flood = f"\"{sys.executable}\" -c \"print('x.c: error: first'); [print('note') for _ in range(5000)]; exit(1)\""
+    slow = f"\"{sys.executable}\" -c \"import time; time.sleep(1.5); open('$out', 'w')\""
+    (tmp_path / "build.ninja").write_text(
+        f"rule flood\n  command = {flood}\n  description = Building C object $out\n"
+        f"rule slow\n  command = {slow}\n  description = Building C object $out\n"
+        "build a.o: flood\nbuild b.o: slow\nbuild c.o: phony a.o b.o\n"
+    )
+    with pytest.raises(BuildError) as caught:
+        drive(tmp_path)
+    assert caught.value.what == "Compiling a.o failed."
+    assert caught.value.details[0] == "x.c: error: first"
+    assert len(caught.value.details) == ERROR_LINES
+
+
+def test_warnings_without_end_take_bounded_memory() -> None:
+    counter = _Counter(CostBook(Path("none"), Path("none")), None)
+    for _ in range(3 * BEFORE_LINES):
+        counter.line("warning: again")
+    assert len(counter.lines) == BEFORE_LINES
+    counter.line("FAILED: a.o")
+    for _ in range(3 * FAILURE_LINES):
+        counter.line("error: again")
+    assert len(counter.lines) == FAILURE_LINES
+    assert counter.lines[0] == "FAILED: a.o"
 
 
 def test_the_failure_reader_stops_at_the_next_step() -> None:
