@@ -16,7 +16,7 @@ from typing import IO
 
 import msgspec
 
-from buildtool.build.configure import cmake_arguments, configure, hermetic_environment
+from buildtool.build.configure import cmake_arguments, configure, hermetic_environment, require_carried
 from buildtool.build.costs import CostBook
 from buildtool.build.counters import difference, statistics
 from buildtool.build.door import Door
@@ -82,12 +82,14 @@ def build(
     Raises:
         BuildError: CMake or a compile step failed.
         StorageError: the build directory cannot be written.
-        InvalidInputError: ``jobs`` is not positive.
+        InvalidInputError: ``jobs`` is not positive, or CMake does not carry the name of a directory.
     """
     began = time.monotonic()
     jobs = job_count(options.jobs, device_code=plan.backend in ("cuda", "rocm"))
     # Programs of the build start in other folders, and a sandbox knows no current one.
     build_dir = (options.build_dir or default_build_dir(plan, toolchain, source)).absolute()
+    require_carried(build_dir, "Build elsewhere: --build-dir, or GPUBUILD_CACHE.")
+    require_carried(Path(source.path), "Give the source tree, or the store (GPUBUILD_STORE), another place.")
     if not (build_dir / "build.ninja").exists():
         require_space(build_dir, SPACE_BYTES[plan.backend], "the build directory and the compiler cache")
     with storage_errors(build_dir, "the build directory"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,15 +16,31 @@ from buildtool.build.launcher import Launcher
 from buildtool.build.uses import STAMP, toolkit_places
 from buildtool.compat.model import Plan
 from buildtool.compat.recipes import recipe_directory
-from buildtool.errors import BuildError, ProcessError
-from buildtool.process import run
+from buildtool.errors import BuildError, InvalidInputError, StorageError
+from buildtool.process import Completed, failure, run
 from buildtool.source.model import SourceTree
 from buildtool.toolchain.model import Toolchain
 
 PROGRAMS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize", "test-backend-ops")
 BACKEND_TARGETS = {"cuda": "ggml-cuda", "rocm": "ggml-hip", "vulkan": "ggml-vulkan", "cpu": ""}
 FIRST_JOINT_CUDA = 13  # NVIDIA's wheels share one folder from CUDA 13 on; before, each library had its own
+NOT_CARRIED = frozenset('"$;\\|<>')  # tried with CMake 4.4 and Ninja 1.13: build files or install scripts break at them
+ERROR_LINES = 30
+FULL = os.strerror(errno.ENOSPC)
 SLOW_FIRST = 24  # how many sources are worth putting in front
+
+
+def require_carried(path: Path, hint: str) -> None:
+    """Refuse a directory with letters that CMake or Ninja do not carry: builds in it would fail after an hour.
+
+    Raises:
+        InvalidInputError: it has one.
+    """
+    found = sorted({sign for sign in path.as_posix() if sign in NOT_CARRIED or not sign.isprintable()})
+    if found:
+        shown = " ".join(sign if sign.isprintable() else repr(sign) for sign in found)
+        what = f"{str(path)!r} has letters in its name that CMake and Ninja do not carry: {shown}"
+        raise InvalidInputError(what, hint=hint)
 
 
 def backend_rpath(plan: Plan) -> str:
@@ -52,7 +69,7 @@ def cmake_arguments(plan: Plan, toolchain: Toolchain, launcher: Launcher | None,
     options["GPUBUILD_BACKEND_RPATH"] = backend_rpath(plan)
     if plan.backend == "cuda" and plan.runtime == "bundle" and plan.platform.startswith("linux"):
         options["GPUBUILD_BACKEND_RPATH_FOR_ALL"] = "ON"  # NVIDIA's libraries are not given a RUNPATH of their own
-    options["GPUBUILD_SLOW_FIRST"] = ";".join(book.slowest(".cu", SLOW_FIRST))
+    options["GPUBUILD_SLOW_FIRST"] = ";".join(book.slowest("ggml/src/ggml-cuda/", ".cu", SLOW_FIRST))
     if launcher is not None:
         for language in ("C", "CXX", "CUDA", "HIP"):
             options[f"CMAKE_{language}_COMPILER_LAUNCHER"] = launcher.program
@@ -72,6 +89,7 @@ def configure(
 
     Raises:
         BuildError: CMake failed; carries what it said.
+        StorageError: the disk filled up.
     """
     argv = [toolchain.cmake, "-G", "Ninja", "-S", source.path, "-B", str(build_dir), *arguments]
     identity = [argv, source.digest, *([toolchain.sandbox.place] if toolchain.sandbox is not None else [])]
@@ -80,10 +98,9 @@ def configure(
     if (build_dir / "build.ninja").is_file() and _stamped(stamp) == digest:
         return False
     stamp.unlink(missing_ok=True)
-    try:
-        run(door.argv(argv), env=door.env, log=log)
-    except ProcessError as error:
-        raise _explain(error, Path(log.name)) from error
+    done = run(door.argv(argv), env=door.env, log=log, check=False)
+    if done.returncode != 0:
+        raise _explain(done, Path(log.name))
     stamp.write_text(json.dumps({"arguments": digest, "toolkits": toolkit_places(toolchain)}), encoding="utf-8")
     return True
 
@@ -96,14 +113,17 @@ def _stamped(stamp: Path) -> str | None:
     return str(value)
 
 
-def _explain(error: ProcessError, log: Path) -> BuildError:
-    lines = error.details
+def _explain(done: Completed, log: Path) -> BuildError | StorageError:
+    """Tell a failure from CMake's first error on, which may be far from the end of what it said."""
+    lines = done.output.splitlines()
     first = next((n for n, line in enumerate(lines) if line.startswith("CMake Error")), None)
-    telling = lines if first is None else lines[first:]
-    what = "CMake could not configure the build."
-    if any("No space left" in line for line in lines):
-        what = "CMake could not configure the build: the disk is full."
-    return BuildError(what, why=error.why, hint=f"The full log is {log}", details=telling)
+    telling = tuple(lines[-ERROR_LINES:] if first is None else lines[first : first + ERROR_LINES])
+    hint = f"The full log is {log}"
+    if any(FULL in line for line in lines):
+        what = "The disk filled up while CMake configured the build."
+        return StorageError(what, hint=f"Free some space and run the same command again. {hint}", details=telling)
+    error = failure(done, telling)
+    return BuildError("CMake could not configure the build.", why=error.why, hint=hint, details=telling)
 
 
 def hermetic_environment(source: SourceTree, extra: Mapping[str, str]) -> dict[str, str]:

@@ -79,6 +79,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Build llama.cpp for a GPU (or the CPU) and pack it as wheels."""
     from buildtool.build import BuildOptions
+    from buildtool.build.configure import require_carried
     from buildtool.build.jobs import job_count
     from buildtool.cli.progress import Reporter
     from buildtool.toolchain import require_usable
@@ -86,6 +87,8 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one parameter per option
     from buildtool.wheel.variants import require_variants
 
     job_count(jobs, device_code=False)
+    if build_dir is not None:
+        require_carried(build_dir.absolute(), "Name another directory with --build-dir.")
     wish = ask.Wish(
         backend=backend, target=target, for_device=for_device, add_target=add_target, base=base, toolkit=toolkit,
         source=source, recipe=recipe, profile=profile, runtime=runtime, thin_vendor=thin_vendor,

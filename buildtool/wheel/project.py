@@ -22,18 +22,15 @@ PAYLOAD = Path(__file__).with_name("payload")
 PRIVATE = "Private :: Do Not Upload"  # package registries refuse a wheel that says so
 COMMANDS = ("llama-server", "llama-cli", "llama-bench", "llama-quantize", "test-backend-ops")
 
-_CMAKE = """\
-cmake_minimum_required(VERSION 3.26)
-project(gpubuild_pack LANGUAGES NONE)
-install(CODE [[
+_HEAD = "cmake_minimum_required(VERSION 3.26)\nproject(gpubuild_pack LANGUAGES NONE)\n"
+_INSTALL = """
     execute_process(
-        COMMAND "{cmake}" --install "{tree}" --component {component} --prefix "${{CMAKE_INSTALL_PREFIX}}" --strip
+        COMMAND {cmake} --install {tree} --component {component} --prefix "${{CMAKE_INSTALL_PREFIX}}" --strip
         OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
-]])
 """
 
-_VENDOR = 'install(PROGRAMS "{path}" DESTINATION . RENAME "{name}")\n'
-_DATA = 'install(DIRECTORY "{path}" DESTINATION .)\n'
+_VENDOR = "install(PROGRAMS {path} DESTINATION . RENAME {name})\n"
+_DATA = "install(DIRECTORY {path} DESTINATION .)\n"
 
 _BACKEND_INIT = '''\
 """The {backend} backend of llama.cpp for {targets}; found by gpubuild_llama through its entry point."""
@@ -73,17 +70,10 @@ def write_project(
     else:
         package.mkdir()
         (package / "__init__.py").write_text(_backend_module(plan, wheel), encoding="utf-8")
-    component = f"gpubuild_{wheel.role}"
-    cmake = _CMAKE.format(cmake=Path(tree.cmake).as_posix(), tree=Path(tree.path).as_posix(), component=component)
-    if wheel.role == "backend":
-        for library in vendor.libraries:
-            cmake += _VENDOR.format(path=Path(library.path).as_posix(), name=library.soname)
-        for data in vendor.data:
-            cmake += _DATA.format(path=Path(data.path).as_posix())
-        for text in vendor.licences:
-            (folder / "licenses").mkdir(exist_ok=True)
-            shutil.copyfile(text, folder / "licenses" / Path(text).name)
-    (folder / "CMakeLists.txt").write_text(cmake, encoding="utf-8")
+    for text in vendor.licences if wheel.role == "backend" else ():
+        (folder / "licenses").mkdir(exist_ok=True)
+        shutil.copyfile(text, folder / "licenses" / Path(text).name)
+    (folder / "CMakeLists.txt").write_text(_cmake_lists(wheel, tree, vendor), encoding="utf-8")
     (folder / "README.md").write_text(_readme(plan, wheel, vendor), encoding="utf-8")
     _copy_licence(Path(tree.source), folder / "LICENSE")
     licences = _embedded_licences(plan, tree, folder) if wheel.role == "runtime" else ["MIT"]
@@ -92,6 +82,29 @@ def write_project(
     texts = ["LICENSE", *(["licenses/*"] if (folder / "licenses").is_dir() else [])]
     text = _pyproject(plan, wheel, licences, texts) + (provider_tables(variant) if variant is not None else "")
     (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+
+
+def _cmake_lists(wheel: PlanWheel, tree: BuildTree, vendor: RuntimeSet) -> str:
+    """Return the commands that install a component of the build tree, and what travels with it."""
+    code = _INSTALL.format(cmake=_path(tree.cmake), tree=_path(tree.path), component=f"gpubuild_{wheel.role}")
+    lines = [_HEAD, f"install(CODE {bracket(code)})\n"]
+    if wheel.role == "backend":
+        lines += [_VENDOR.format(path=_path(one.path), name=bracket(one.soname)) for one in vendor.libraries]
+        lines += [_DATA.format(path=_path(one.path)) for one in vendor.data]
+    return "".join(lines)
+
+
+def _path(path: str) -> str:
+    return bracket(Path(path).as_posix())
+
+
+def bracket(text: str) -> str:
+    """Write text as one argument that CMake takes letter by letter, whatever quotes, dollars and semicolons it has."""
+    marks = ""
+    while f"]{marks}]" in f"{text}]":
+        marks += "="
+    begin = "\n" if text.startswith("\n") else ""  # CMake passes over a line end at the beginning
+    return f"[{marks}[{begin}{text}]{marks}]"
 
 
 def _backend_module(plan: Plan, wheel: PlanWheel) -> str:

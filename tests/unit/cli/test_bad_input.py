@@ -94,6 +94,24 @@ def test_one_clear_message_and_its_own_code(run: Run, line: str, code: int, word
     assert json.loads(out)["error"]["exit_code"] == code
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("compile --source ~nobody-of-that-name/tree", ["home directory"]),
+        ("install --index ~nobody-of-that-name/dist", ["home directory"]),
+        ("install --index 'http://[x/'", ["is no index"]),
+        ("install --python /bin/true", ["is no Python that answers", "It said nothing"]),
+        ("compile --build-dir 'a;b'", ["do not carry: ;", "--build-dir"]),
+        ("compile --build-dir 'a$b\"c'", ['do not carry: " $']),
+    ],
+)
+def test_paths_that_nothing_can_be_done_with(run: Run, line: str, words: list[str]) -> None:
+    code, _, err = run(line)
+    assert code == 12, err
+    assert err.count("error:") == 1
+    assert [word for word in words if word not in err] == []
+
+
 def test_the_widely_copied_recipe_is_refused_for_the_right_reason_with_the_right_offers(run: Run) -> None:
     code, _, err = run('plan --toolkit "cuda==11.4" --target "30;35;37;50;52" --host host.json')
     assert code == 4

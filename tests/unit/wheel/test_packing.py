@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="packs a program
 def test_a_wheel_is_compressed_once_and_nothing_is_left_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tree, out = build_tree(tmp_path / "bäu me"), tmp_path / "ausgabe é"
+    tree, out = build_tree(tmp_path / "bäu me]]'#"), tmp_path / "ausgabe é"
     drafts: list[list[zipfile.ZipInfo]] = []
     seal = room.seal
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import shutil
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -12,9 +14,11 @@ import pytest
 from buildtool.build.model import BuildTree
 from buildtool.compat.model import Plan, PlanCompiler, PlanPatch, PlanSource, PlanToolkit, PlanWheel
 from buildtool.errors import BuildError
+from buildtool.process import run
 from buildtool.runtime import LeftOut, Rung, RuntimeSet, VendorData, VendorLibrary
-from buildtool.wheel.project import write_project
+from buildtool.wheel.project import bracket, write_project
 
+SCRIPTS = sysconfig.get_path("scripts")
 RUNTIME = PlanWheel(
     role="runtime", distribution="gpubuild-llama", package="gpubuild_llama", version="0.5.0.dev0+lcp0.3.36.portable"
 )
@@ -100,7 +104,32 @@ def test_packing_installs_a_component_and_compiles_nothing(project: Path) -> Non
     text = (project / "CMakeLists.txt").read_text()
     assert "LANGUAGES NONE" in text
     assert "--component gpubuild_backend" in text
-    assert '"/opt/cm ake/cmake"' in text, "a path with a space stays one argument"
+    assert "[[/opt/cm ake/cmake]]" in text, "a path with a space stays one argument"
+
+
+@pytest.mark.skipif(shutil.which("cmake", path=SCRIPTS) is None, reason="asks CMake")
+def test_cmake_reads_every_path_letter_by_letter(tmp_path: Path) -> None:
+    paths = [
+        'a"b',
+        "a$b",
+        "${HOME}",
+        "$ENV{HOME}",
+        "a;b",
+        "a\\b",
+        "a\\",
+        "a]]b]=]c",
+        "]",
+        "x]=",
+        "#",
+        "@A@",
+        "'é ü",
+        "\nx",
+    ]
+    lines = [f"file(APPEND [[{tmp_path / 'out'}]] {bracket(path)})\n" for path in paths]
+    lines += [f"cmake_language(EVAL CODE {bracket(line)})\n" for line in lines]  # as install(CODE) nests them
+    (tmp_path / "script.cmake").write_text("".join(lines), encoding="utf-8")
+    run([shutil.which("cmake", path=SCRIPTS) or "", "-P", str(tmp_path / "script.cmake")])
+    assert (tmp_path / "out").read_text("utf-8") == "".join(paths) * 2
 
 
 def test_a_tree_without_a_licence_is_not_packed(project: Path) -> None:
@@ -128,8 +157,8 @@ def test_bundled_libraries_travel_with_data_and_licences(project: Path) -> None:
     )
     write_project(project, PLAN, BACKEND, tree(project.parent / "source é", project.parent / "b"), bundle)
     cmake = (project / "CMakeLists.txt").read_text()
-    assert 'install(PROGRAMS "/opt/ro cm/lib/librocblas.so.4" DESTINATION . RENAME "librocblas.so.4")' in cmake
-    assert 'install(DIRECTORY "/opt/ro cm/lib/rocblas" DESTINATION .)' in cmake
+    assert "install(PROGRAMS [[/opt/ro cm/lib/librocblas.so.4]] DESTINATION . RENAME [[librocblas.so.4]])" in cmake
+    assert "install(DIRECTORY [[/opt/ro cm/lib/rocblas]] DESTINATION .)" in cmake
     table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert table["license-files"] == ["LICENSE", "licenses/*"]
     assert [path.read_text() for path in (project / "licenses").iterdir()] == ["vendor terms"]
