@@ -17,6 +17,7 @@ from buildtool.build.door import Door
 from buildtool.build.ninja import STATUS, parse_failure, parse_step
 from buildtool.checkout.copying import llama_cpp_copy, refreshed
 from buildtool.checkout.model import Built, Order, Part
+from buildtool.checkout.order import RUNNER_DIR
 from buildtool.compat.recipes import load_recipe
 from buildtool.compat.sources import choose_sources
 from buildtool.errors import BuildError, InvalidInputError, NetworkError, ProcessError, UnknownNameError
@@ -152,6 +153,7 @@ class _Site:
         mine = self.toolchain.cmake_options
         given = mine if part.backend != "cpu" else {key: mine[key] for key in PLAIN if key in mine}
         given = {**given, **options, **part.variables, "CMAKE_MAKE_PROGRAM": self.toolchain.ninja}
+        given |= {RUNNER_DIR: part.runner} if part.runner else {}
         given["CMAKE_INSTALL_PREFIX"] = str(self.stage)
         words = [f"-D{key}={value}" for key, value in sorted(given.items())]
         self.progress.note(f"Preset {part.preset}" + (f" for {' '.join(self.order.targets)}" if part.variables else ""))

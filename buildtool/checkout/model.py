@@ -18,6 +18,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         build_dir: where that preset builds, relative to the checkout.
         variables: cache variables that are given beside it.
         component: what `cmake --install` is told to install.
+        runner: the name of its folder where the preset's names another release of the toolkit, "" where it fits.
     """
 
     backend: Backend
@@ -26,6 +27,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     build_dir: str
     variables: dict[str, str] = {}
     component: str
+    runner: str = ""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,6 +17,8 @@ from buildtool.source.ollama import OllamaTree
 ASK_S = 20.0
 NO_VERSION = "0.0.0"  # Ollama's own word for a build without one
 MAJOR = "{major}"
+RUNNER_DIR = "OLLAMA_RUNNER_DIR"
+RELEASE = re.compile(r"(rocm_v)\d+_\d+")
 
 
 def presets_of(tree: OllamaTree) -> Presets:
@@ -77,7 +79,22 @@ def _part(
         build_dir=build_dir.as_posix(),
         variables=_variables(presets.value(name, row.variable), row, targets, whole=whole),
         component=row.component,
+        runner=_runner(presets.value(name, RUNNER_DIR), plan) if backend == "rocm" else "",
     )
+
+
+def _runner(named: str, plan: Plan) -> str:
+    """Return a name by the ROCm that is really inside, "" where the preset's own says it, or names no release.
+
+    Ollama finds a runner by its module, whatever the folder is called; of the presets only the highest takes a list of
+    targets, so another ROCm's runner would bear that one's number.
+    """
+    release = RELEASE.fullmatch(named)
+    if release is None or plan.toolkit is None:
+        return ""
+    major, minor, *_ = (*plan.toolkit.version.split("."), "0")
+    real = f"{release[1]}{major}_{minor}"
+    return real if real != named else ""
 
 
 def _preset(presets: Presets, row: PartRow, plan: Plan, *, whole: bool) -> str:

@@ -154,7 +154,8 @@ def reapply(
     built = Path(record.built) if record.built else None
     tree = llama_cpp_source(source) if source else _source_again(record, hands.one.llama_cpp.value or "", talk)
     wish = room.Wish(
-        method=record.method, built=built, source=tree, model=record.model, now=now, watch=is_on(record)
+        method=record.method, built=built, source=tree, model=record.model, now=now, watch=is_on(record),
+        unproved=record.unproved,
     )  # fmt: skip
     chosen = room.plan(hands.one, devices[0], host, wish)
     make_and_put(hands, chosen, wish, as_json=as_json, purpose="reapply")

@@ -121,9 +121,8 @@ def finish(hands: Hands, order: Order, wish: Wish, *, as_json: bool, purpose: Pu
     """Check what was staged, put it into place and prove it."""
     from buildtool.deploy import enable as room
 
-    unproved = wish.unproved
-    room.said(Asker(yes=True, quiet=as_json), room.check(hands, order, unproved=unproved))
-    prove = room.prover(hands, order, unproved=unproved)
+    room.said(Asker(yes=True, quiet=as_json), room.check(hands, order))
+    prove = room.prover(hands, order)
     outcome = hands.put(order, prove, purpose=purpose, now=wish.now)
     print_outcome(outcome, as_json=as_json)
 

@@ -133,14 +133,15 @@ def stage(
         source=wish.source,
         model=wish.model,
         watch=wish.watch,
+        unproved=wish.unproved,
     )
 
 
-def check(hands: Hands, order: Order, *, unproved: bool) -> tuple[str, ...]:
+def check(hands: Hands, order: Order) -> tuple[str, ...]:
     """Let the installation's own llama-server load what was staged, before anything is changed.
 
     Raises:
-        VerificationError: it loads and sees no device; with `unproved` that is only said.
+        VerificationError: it loads and sees no device; where that was expected it is only said.
         ProcessError: it does not come up with it.
     """
     if not order.staged.runner:
@@ -150,7 +151,7 @@ def check(hands: Hands, order: Order, *, unproved: bool) -> tuple[str, ...]:
     try:
         words, _ = listed(hands.site, hands.one, runner, order.target, hands.environment(order), more)
     except VerificationError as error:
-        if not unproved:
+        if not order.unproved:
             error.hint = f"{error.hint} --unproved puts it into place all the same.".strip()
             raise
         return (f"unproved: {error.what}", *_loader_words(hands, order, runner))
@@ -183,7 +184,7 @@ def _more(one: Installation, order: Order) -> tuple[str, ...]:
     return tuple(runner.path for runner in one.runners if runner.name == order.donor)
 
 
-def prover(hands: Hands, order: Order, *, unproved: bool) -> Callable[[Server], Proof]:
+def prover(hands: Hands, order: Order) -> Callable[[Server], Proof]:
     """Return what proves an order once it is in place."""
     env = hands.environment(order)
 
@@ -196,7 +197,7 @@ def prover(hands: Hands, order: Order, *, unproved: bool) -> Callable[[Server], 
             lines.append(listed(hands.site, hands.one, runner, passing, env, more)[0])
             whole = True
         except VerificationError as error:
-            if not unproved:
+            if not order.unproved:
                 raise
             lines.append(f"unproved: {error.what}")
         if not hands.manager.commands:  # what runs is what somebody started before the change

@@ -186,6 +186,7 @@ class Hands:
             built=order.built,
             source=order.source,
             model=order.model,
+            unproved=order.unproved,
             env=order.staged.env,
             items=tuple(items),
             times=times | (before.times if before is not None else {}),

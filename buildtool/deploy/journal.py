@@ -68,6 +68,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         built: the wheel or folder that somebody named, "" for none.
         source: llama.cpp's source that somebody named, "" for the one that the version leads to.
         model: the model that the proof asked, "" for any.
+        unproved: it was wanted although llama-server lists no device with it.
         env: variables that were given to the service.
         items: what was put into place.
         times: folders that changed, with the time of change (ns) they had before.
@@ -87,6 +88,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     built: str = ""
     source: str = ""
     model: str = ""
+    unproved: bool = False
     env: dict[str, str] = {}
     items: tuple[Item, ...] = ()
     times: dict[str, int] = {}

@@ -29,6 +29,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         sha256: digest of the folder that waits, "" for none.
         donor, built, source, model: see `buildtool.deploy.journal.Record`.
         watch: whether a watcher shall do it again after an upgrade.
+        unproved: put it into place although llama-server lists no device with it.
     """
 
     method: Method
@@ -41,6 +42,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     source: str = ""
     model: str = ""
     watch: bool = False
+    unproved: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -35,7 +36,6 @@ class Transactions:
     def __init__(self, libraries: Path, disk: Disk | None = None) -> None:
         self.disk = disk or Disk()
         self.state = State(libraries, self.disk)
-        self._times: dict[str, int] = {}
 
     def locked(self) -> filelock.FileLock:
         """Return the lock that a writer holds; it vanishes with its process.
@@ -43,7 +43,10 @@ class Transactions:
         Raises:
             StorageError: another gpubuild changes this installation right now.
         """
-        self.disk.make(self.state.folder)
+        if not self.state.folder.is_dir():
+            changed = self.state.folder.parent.stat().st_mtime_ns
+            self.disk.make(self.state.folder)
+            self.disk.touch(self.state.folder.parent, changed)
         lock = filelock.FileLock(self.state.folder / "lock")
         try:
             lock.acquire(timeout=0)
@@ -154,19 +157,21 @@ class Transactions:
         self.apply(journal)
         if journal.after is not None:
             self.state.save_record(journal.after)
-        else:
-            self.disk.remove(self.state.record_file)
-        self._close(journal, times if journal.after is None else {})
+            self._close(journal, {})
+        else:  # the record goes late: whoever finishes this after a broken-off run reads the times from it
+            self._close(journal, times, self.state.record_file)
 
-    def _close(self, journal: Journal, times: Mapping[str, int]) -> None:
+    def _close(self, journal: Journal, times: Mapping[str, int], record: Path | None = None) -> None:
+        """Delete what waits, give the times back, and take the record, then the journal, away."""
         for step in journal.steps:
             self.disk.remove(Path(step.staged))
             self.disk.remove(Path(step.backup))
         for folder in journal.folders:
             self.disk.remove(Path(folder))
         self._give_back(times)
+        if record is not None:
+            self.disk.remove(record)
         self.disk.remove(self.state.journal_file)
-        self._times = dict(times)
 
     def _give_back(self, times: Mapping[str, int]) -> None:
         for name, changed in times.items():
@@ -191,11 +196,20 @@ class Transactions:
         return f"the {journal.purpose} that was broken off is taken back"
 
     def leave(self, lock: filelock.FileLock) -> None:
-        """Let go of the lock; the state's folder goes too when nothing is in it."""
-        lock.release()
-        if not self.state.journal_file.exists() and not self.state.record_file.exists() and self.state.folder.is_dir():
-            self.disk.remove(self.state.folder)
-            self._give_back(self._times)
+        """Let go of the lock; the state's folder goes too when nothing is in it.
+
+        It goes while the lock is held, where the system allows that: another run's journal may lie there right after.
+        """
+        folder = self.state.folder
+        try:
+            if os.name != "posix":
+                lock.release()
+            if not self.state.journal_file.exists() and not self.state.record_file.exists() and folder.is_dir():
+                changed = folder.parent.stat().st_mtime_ns  # nothing but this folder is new in there
+                self.disk.remove(folder)
+                self.disk.touch(folder.parent, changed)
+        finally:
+            lock.release()
 
 
 def _there(place: Path) -> bool:

@@ -24,6 +24,7 @@ from buildtool.toolchain.model import Toolchain
 __all__ = ["MODULES", "LeftOut", "Rung", "RuntimeSet", "VendorData", "VendorLibrary", "collect", "require_served"]
 
 MODULES = {"cuda": "libggml-cuda.so", "rocm": "libggml-hip.so", "vulkan": "libggml-vulkan.so"}
+BLAS = {"cuda": "libcublas.so.*", "rocm": "librocblas.so.*"}  # what every backend of a vendor's links
 LAYOUT = "5"  # a change in how bundles are laid out makes them anew
 RECORD = "set.json"
 
@@ -68,21 +69,27 @@ def collect(plan: Plan, toolchain: Toolchain, tree: BuildTree, *, progress: Prog
 
 
 def require_served(plan: Plan, toolchain: Toolchain) -> None:
-    """Find out before an hour of compiling that the vendor's kernels would not serve a target.
+    """Find out before an hour of compiling that no bundle would come of it.
 
     Raises:
-        IncompatibleError: they serve one of the targets in no way.
+        BuildError: the vendor's BLAS has no licence text.
+        IncompatibleError: the vendor's kernels serve one of the targets in no way.
     """
-    if plan.runtime != "bundle" or plan.backend != "rocm" or not _has_libraries(plan, toolchain):
+    if plan.runtime != "bundle" or plan.backend not in BLAS or not _has_libraries(plan, toolchain):
         return
     from buildtool.runtime.closure import Closure, Found, folders_of
     from buildtool.runtime.origin import origin_of
-    from buildtool.runtime.stage import chosen_rungs
+    from buildtool.runtime.stage import chosen_rungs, require_text
 
-    for folder in origin_of(toolchain).folders:
-        for path in sorted(folder.glob("librocblas.so.*"))[:1]:
-            one = Found(path.name, path, MODULES[plan.backend])
-            chosen_rungs(Closure((one,), tuple(folders_of(one.soname, path)), ()), plan.targets)
+    origin = origin_of(toolchain)
+    blas = (path for folder in origin.folders for path in sorted(folder.glob(BLAS[plan.backend])))
+    path = next(blas, None)  # the first is the one that a bundle takes
+    if path is None:
+        return
+    require_text(path, origin.provenance([path]).get(path))
+    if plan.backend == "rocm":
+        one = Found(path.name, path, MODULES[plan.backend])
+        chosen_rungs(Closure((one,), tuple(folders_of(one.soname, path)), ()), plan.targets)
 
 
 def _has_libraries(plan: Plan, toolchain: Toolchain) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,15 +17,13 @@ import msgspec
 
 from buildtool.codeobj import elf
 from buildtool.codeobj.output import Copy, Output, Put, checked, write
-from buildtool.codeobj.view import View, find, open_view, read
+from buildtool.codeobj.view import DamagedError, View, find, open_view, read
 from buildtool.store.digest import sha256_of
 
 MAGIC = b"CPCH"
 BLOCK = struct.Struct("<II")
-ENTER, WIDTH = (
-    1,
-    14,
-)  # LLVM's bitstream: the abbreviation that enters a block, and the bits of such an entry's first word
+# LLVM's bitstream: the abbreviation that enters a block, and the bits of such an entry's first word.
+ENTER, WIDTH = 1, 14
 SHT_PROGBITS, SHT_RELA = 1, 4
 RELA = struct.Struct("<QQq")
 SECTION = struct.Struct("<IIQQQQIIQQ")
@@ -68,14 +66,18 @@ def hollow(library: Path) -> Hollowed | None:
         if header.bits != 64 or header.order != "<":  # noqa: PLR2004
             return None
         table, segments = elf.sections(view, header), elf.segments(view, header)
-        cuts = [cut for piece in _headers(view, table) if (cut := _pages(view, table, segments, piece)) is not None]
+        cuts = _apart(_pages(view, table, segments, piece) for piece in _headers(view, table))
         if not cuts or not _has_room(header, table, segments, len(cuts)):
             return None
         gone = tuple(
             Gone(offset=low, bytes=high - low, sha256=hashlib.sha256(read(view, low, high - low)).hexdigest())
             for low, high in cuts
         )
-        output = checked(_output(view, header, table, segments, cuts), view.size)
+        try:
+            output = checked(_output(view, header, table, segments, cuts), view.size)
+        except struct.error as error:
+            what = "The program or section headers contradict each other."
+            raise DamagedError(what, why=str(error)) from error
         was, draft = sha256_of(library), library.with_name(library.name + ".draft")
         write(output, library, draft, lambda _: None)
     draft.replace(library)
@@ -117,6 +119,15 @@ def _pages(view: View, table: Sequence[elf.Section], segments: Sequence[elf.Segm
         return None
     written = any(low + ahead <= place < high + ahead for place in _relocated(view, table))
     return None if written else _Cut(low, high)
+
+
+def _apart(cuts: Iterable[_Cut | None]) -> list[_Cut]:
+    """Return cuts in the file's order, whatever the order of its sections; of two that meet, the first."""
+    found: list[_Cut] = []
+    for cut in sorted(filter(None, cuts)):
+        if not found or cut.low >= found[-1].high:
+            found.append(cut)
+    return found
 
 
 def _holds(part: elf.Segment, piece: _Cut) -> bool:

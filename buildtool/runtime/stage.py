@@ -53,6 +53,23 @@ def _common(sets: Iterable[frozenset[str]]) -> frozenset[str]:
     return frozenset.intersection(*found) if found else frozenset()
 
 
+def require_text(path: Path, known: Provenance | None) -> Provenance:
+    """Return what is known of a file that shall travel.
+
+    Raises:
+        BuildError: it has no licence text, so it must not be copied.
+    """
+    if known is not None and known.licences:
+        return known
+    what = f"No licence text was found for {path.name}, so it cannot be bundled."
+    why = f"It is {path}, of {known.package if known and known.package else 'no package that is known'}."
+    hint = (
+        "Put the vendor's licence text into the toolkit's folder as EULA.txt, or use --runtime pip or system; "
+        "a root filesystem made before: gpubuild toolchain remove."
+    )
+    raise BuildError(what, why=why, hint=hint)
+
+
 class Stage:
     """One bundle in the making, in a directory of its own."""
 
@@ -163,14 +180,7 @@ class Stage:
         """
         found: dict[str, Path] = {}
         for path in [*(one.path for one in self._closed.libraries), *map(_sample, self._closed.folders)]:
-            known = self._known.get(path)
-            if known is None or not known.licences:
-                what = f"No licence text was found for {path.name}, so it cannot be bundled."
-                why = f"It is {path}, of {known.package if known and known.package else 'no package that is known'}."
-                hint = (
-                    "Use --runtime pip or --runtime system; a root filesystem made before: gpubuild toolchain remove."
-                )
-                raise BuildError(what, why=why, hint=hint)
+            known = require_text(path, self._known.get(path))
             found[_text_name(known)] = known.licences[0]
             found |= {f"common-{text.name}.txt": text for text in known.licences[1:]}
         return dict(sorted(found.items()))

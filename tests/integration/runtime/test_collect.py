@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from runtime_samples import cuda_build
 
 from buildtool.build.model import BuildTree
-from buildtool.compat.model import Plan, PlanCompiler, PlanSource, PlanToolkit
+from buildtool.compat.model import Plan
 from buildtool.compat.recipes import recipe_directory
 from buildtool.errors import BuildError
 from buildtool.process import run
@@ -44,21 +45,7 @@ def given(tmp_path: Path, toolkit: Path, runtime: str) -> tuple[Plan, Toolchain,
     bin_dir = tmp_path / "build/bin"
     own = library(bin_dir / "libggml-base.so.0")
     library(bin_dir / "libggml-cuda.so", toolkit / "lib/libcublas.so.13", toolkit / "lib/libcuda.so.1", own)
-    plan = Plan(
-        recipe="llama.cpp", source=PlanSource(kind="sdist", name="any", version="1"), backend="cuda",
-        targets=("sm_90",), toolkit=PlanToolkit(kind="cuda", version="13.0.88", provider="pypi"),
-        host_compiler=PlanCompiler(family="gcc", version="12.2.0", cxx="g++", cc="gcc"), profile="portable",
-        cmake_options={}, runtime=runtime, wheels=(), platform="linux-x86_64",
-    )  # fmt: skip
-    toolchain = Toolchain(
-        kind="cuda", version="13.0.88", root=str(toolkit), provider="pypi", cmake_options={}, env={}, cmake="cmake",
-        ninja="ninja",
-    )  # fmt: skip
-    tree = BuildTree(
-        path=str(tmp_path / "build"), source="", cmake_args=(), env={}, cmake="cmake", ninja="ninja", steps=1,
-        seconds=0.0, log="",
-    )  # fmt: skip
-    return plan, toolchain, tree
+    return cuda_build(tmp_path / "build", toolkit, "sm_90", runtime=runtime)
 
 
 def test_the_closed_set_travels_without_the_drivers_own_library(tmp_path: Path, toolkit: Path) -> None:

@@ -57,6 +57,16 @@ def test_the_new_layout_takes_a_list_by_its_preset_for_that(tmp_path: Path) -> N
     assert (gpu.build, gpu.build_dir, gpu.component) == (gpu.preset, "build/llama-server-rocm_v7_2", "llama-server")
 
 
+def test_a_runner_is_called_by_the_rocm_that_is_inside(tmp_path: Path) -> None:
+    tree = tree_of(checkout.new(tmp_path / "n"))
+    for version, runner in (("7.0.2", "rocm_v7_0"), ("7.2.1", ""), ("7.2", ""), ("10", "rocm_v10_0")):
+        for whole in (False, True):
+            order = make_order(tree, plan_for("rocm", "gfx1032", toolkit=version), ("gfx1032",), whole=whole)
+            assert [part.runner for part in order.parts] == ["", runner]
+    old = make_order(old_tree(tmp_path), plan_for("rocm", "gfx1032", toolkit="7.0.2"), (), whole=False)
+    assert old.parts[1].runner == "", "its folder bears no release"
+
+
 def test_cuda_takes_the_presets_of_its_toolkit(tmp_path: Path) -> None:
     tree = tree_of(checkout.new(tmp_path))
     assert majors(tree) == (13, 12)

@@ -27,6 +27,7 @@ from buildtool.deploy.order import Order
 from buildtool.deploy.server import Server
 from buildtool.deploy.site import copied
 from buildtool.deploy.status import status
+from buildtool.deploy.waiting import leave, pick_up
 from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError, VerificationError
 from buildtool.probe.model import Device, Host, HostCompiler, Libc, OperatingSystem
 from buildtool.store.progress import Silent
@@ -265,6 +266,28 @@ def test_nobody_answers() -> None:
     nobody = Server(host="127.0.0.1", port=9)
     assert (nobody.version(), nobody.loaded(), nobody.models()) == (None, (), ())
     assert Asker(yes=True, quiet=True).ask("?")
+
+
+def test_what_was_put_in_place_unproved_is_put_back_unproved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By root's step, which has other options, and by `reapply`, which has none of them."""
+    root = trees.linux(tmp_path / "root")
+    one, host = only(root, trees.H100), Host(os=LINUX, devices=(trees.H100,), host_compilers=(GCC,), libc=GLIBC)
+    built = trees.write(tmp_path / "built/libggml-cuda.so", trees.cuda_module()).parent
+    wish = Wish(method="compile", built=built, unproved=True)
+    chosen = plan(one, trees.H100, host, wish)
+    order = room.stage(copied(root), one, chosen, wish, lambda *_words: built, Silent(), tmp_path / "out")
+    (tmp_path / "wait").mkdir()
+    order = pick_up(tmp_path / "wait", leave(tmp_path / "wait", order))
+
+    def lists_nothing(*_words: object) -> None:
+        what = "llama-server loads it and lists no device"
+        raise VerificationError(what)
+
+    monkeypatch.setattr(room, "listed", lists_nothing)
+    hands = Hands(copied(root), one, Asker(yes=True, quiet=True))
+    assert room.check(hands, order) == ("unproved: llama-server loads it and lists no device",)
+    with pytest.raises(VerificationError, match="lists no device"):
+        room.check(hands, msgspec.structs.replace(order, unproved=False))
 
 
 def proof_of(verdict: str) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from buildtool.deploy import rules
@@ -86,6 +86,7 @@ NAMES = st.sampled_from(["cuda_v12", "cuda_v13", "cuda_v13_gpubuild", "rocm_v7_2
 FOLDERS = st.dictionaries(NAMES, st.frozensets(st.sampled_from("012")), min_size=1)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(FOLDERS)
 def test_no_device_is_lost_and_none_is_served_twice(covered: dict[str, frozenset[str]]) -> None:
     lost = rules.overlapped(covered)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +17,14 @@ import pytest
 from faults import Course, Ground
 
 from buildtool.deploy.journal import FOLDER
-from buildtool.errors import IntegrityError, InvalidInputError, ServiceError, StorageError, VerificationError
+from buildtool.errors import (
+    GpubuildError,
+    IntegrityError,
+    InvalidInputError,
+    ServiceError,
+    StorageError,
+    VerificationError,
+)
 
 # In memory where that is possible: a disk that others use takes half a second for each run's syncs.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -57,6 +66,28 @@ def test_restore_gives_back_the_times_as_well(ground: Ground) -> None:
     faults.restore(ground, ground.hands())
     assert ground.snapshot() == before
     assert ground.times() == times
+
+
+def test_a_restore_that_was_broken_off_anywhere_gives_back_the_times_too(folder: Path) -> None:
+    number, states = 0, set()
+    while True:
+        number += 1
+        ground = Ground(folder / str(number))
+        ground.make()
+        times = ground.times()
+        faults.enable(ground, ground.hands())
+        disk = faults.Broken(number, errno.EIO, lasting=True)
+        with contextlib.suppress(GpubuildError):
+            faults.restore(ground, ground.hands(disk))
+        if not ground.hands().transactions.state.folder.exists():
+            break  # it came to its end
+        ground.hands().recover()
+        back = ground.hands().transactions.state.record() is None
+        states.add(back)
+        if not back:
+            faults.restore(ground, ground.hands())
+        assert ground.times() == times, f"broken off at change {number}"
+    assert states == {True, False}
 
 
 def test_a_failed_proof_takes_everything_back(ground: Ground) -> None:

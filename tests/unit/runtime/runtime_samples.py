@@ -1,4 +1,7 @@
-"""Shared libraries with a dynamic section, and Debian trees, put together byte by byte; no compiler is needed."""
+"""Shared libraries with a dynamic section, and Debian trees, put together byte by byte; no compiler is needed.
+
+And what `collect` is given for a CUDA backend.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from codeobj_samples import elf64
+
+from buildtool.build.model import BuildTree
+from buildtool.compat.model import Plan, PlanCompiler, PlanSource, PlanToolkit
+from buildtool.toolchain.model import Toolchain
 
 NEEDED, SONAME, RUNPATH = 1, 14, 29
 LIB = "usr/lib/x86_64-linux-gnu"
@@ -141,3 +148,23 @@ class Tree:
 
     def link(self, name: str, to: str) -> None:
         (self.lib / name).symlink_to(to)
+
+
+def cuda_build(
+    build: Path, toolkit: Path, *targets: str, runtime: str = "bundle", cut: bool = False
+) -> tuple[Plan, Toolchain, BuildTree]:
+    """The plan, the toolkit and the build directory of a CUDA backend, whose module lies in `build`/bin."""
+    plan = Plan(
+        recipe="llama.cpp", source=PlanSource(kind="sdist", name="any", version="1"), backend="cuda", targets=targets,
+        toolkit=PlanToolkit(kind="cuda", version="13.0.88", provider="pypi"), profile="portable", cmake_options={},
+        host_compiler=PlanCompiler(family="gcc", version="12.2.0", cxx="g++", cc="gcc"), runtime=runtime, wheels=(),
+        platform="linux-x86_64", **({"thin_vendor": True} if cut else {}),
+    )  # fmt: skip
+    toolchain = Toolchain(
+        kind="cuda", version="13.0.88", root=str(toolkit), provider="pypi", cmake_options={}, env={}, cmake="cmake",
+        ninja="ninja",
+    )  # fmt: skip
+    tree = BuildTree(
+        path=str(build), source="", cmake_args=(), env={}, cmake="cmake", ninja="ninja", steps=1, seconds=0.0, log="",
+    )  # fmt: skip
+    return plan, toolchain, tree

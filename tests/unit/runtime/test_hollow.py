@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from runtime_samples import linked
 
@@ -139,7 +139,26 @@ def test_they_stay_where_another_library_asks_for_them(tmp_path: Path, takes: tu
     assert found.hollow == (frozenset({"libamdhip64.so.6"}) if cut else frozenset())
 
 
+def test_sections_that_lie_over_each_other_or_in_no_order_are_cut_once(tmp_path: Path) -> None:
+    """The last section header before that of the labels (.rela.dyn) becomes one of data that holds everything."""
+    plain, path = tmp_path / "plain.so", tmp_path / "x.so"
+    plain.write_bytes(library())
+    wanted = hollow(plain)
+    assert wanted is not None
+    for place in (-2, -4):  # behind .data in the table, and before it
+        data = bytearray(library())
+        whole = struct.pack("<IIQQQQIIQQ", 18, 1, 2, DATA + AHEAD, DATA, len(data) - DATA - 6 * 64, 0, 0, 1, 0)
+        at = len(data) + place * 64
+        data[at : at + 64] = whole
+        path.write_bytes(data)
+        record = hollow(path)
+        assert record is not None
+        assert [(part.offset, part.bytes) for part in record.gone] == [(one.offset, one.bytes) for one in wanted.gone]
+        assert path.stat().st_size == len(data) - sum(part.bytes for part in record.gone)
+
+
 @settings(max_examples=60, deadline=None)
+@example(position=280, value=1, at_end=True)
 @given(position=st.integers(0, 64 + 2 * 56 + 600), value=st.integers(0, 255), at_end=st.booleans())
 def test_a_damaged_library_is_an_error_of_ours_or_whole(
     tmp_path_factory: pytest.TempPathFactory, position: int, value: int, *, at_end: bool

@@ -191,6 +191,9 @@ def test_a_target_without_kernels_is_refused_before_anything_is_compiled(tree: T
             ask()
     require_served(plan("gfx1032"), toolchain(tree))
     require_served(plan("gfx1201", runtime="system"), toolchain(tree))
+    other = tree.root / "usr/lib"
+    other.joinpath("librocblas.so.5").write_bytes(shared_object([hip_bundle("gfx900")]))
+    require_served(plan("gfx1032"), toolchain(tree))  # the bundle does not take that one
 
 
 @pytest.mark.parametrize("runtime", ["pip", "system"])

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from codeobj_hosts import NVF, shared_object
 from codeobj_samples import FIXTURES
-from runtime_samples import shared
+from runtime_samples import cuda_build, shared
 
 import buildtool.runtime.stage as staging
 from buildtool.build.model import BuildTree
 from buildtool.codeobj import inspect
-from buildtool.compat.model import Plan, PlanCompiler, PlanSource, PlanToolkit
-from buildtool.errors import IncompatibleError
-from buildtool.runtime import collect
+from buildtool.compat.model import Plan
+from buildtool.errors import BuildError, IncompatibleError
+from buildtool.runtime import collect, require_served
 from buildtool.runtime.facts import whole
 from buildtool.toolchain.model import Toolchain
 
@@ -33,21 +34,7 @@ def toolkit(tmp_path: Path) -> Path:
 def given(tmp_path: Path, toolkit: Path, *targets: str, cut: bool) -> tuple[Plan, Toolchain, BuildTree]:
     (tmp_path / "build/bin").mkdir(parents=True, exist_ok=True)
     (tmp_path / "build/bin/libggml-cuda.so").write_bytes(shared("libcublas.so.13", "libcudart.so.13", "libcuda.so.1"))
-    plan = Plan(
-        recipe="llama.cpp", source=PlanSource(kind="sdist", name="any", version="1"), backend="cuda", targets=targets,
-        toolkit=PlanToolkit(kind="cuda", version="13.0.88", provider="pypi"), profile="portable", cmake_options={},
-        host_compiler=PlanCompiler(family="gcc", version="12", cxx="g++", cc="gcc"), runtime="bundle", wheels=(),
-        platform="linux-x86_64", **({"thin_vendor": True} if cut else {}),
-    )  # fmt: skip
-    toolchain = Toolchain(
-        kind="cuda", version="13.0.88", root=str(toolkit), provider="pypi", cmake_options={}, env={}, cmake="cmake",
-        ninja="ninja",
-    )  # fmt: skip
-    tree = BuildTree(
-        path=str(tmp_path / "build"), source="", cmake_args=(), env={}, cmake="cmake", ninja="ninja", steps=1,
-        seconds=0.0, log="",
-    )  # fmt: skip
-    return plan, toolchain, tree
+    return cuda_build(tmp_path / "build", toolkit, *targets, cut=cut)
 
 
 def test_they_travel_byte_for_byte(tmp_path: Path, toolkit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +63,15 @@ def test_asked_for_they_are_cut_and_the_set_says_what_that_means(tmp_path: Path,
 def test_a_target_that_they_do_not_serve_is_refused(tmp_path: Path, toolkit: Path) -> None:
     with pytest.raises(IncompatibleError, match="holds no code for sm_30"):
         collect(*given(tmp_path, toolkit, "sm_30", cut=True))
+
+
+def test_without_a_licence_text_nothing_is_compiled_first(tmp_path: Path, toolkit: Path) -> None:
+    plan, toolchain, _ = given(tmp_path, toolkit, "sm_90", cut=False)
+    require_served(plan, toolchain)
+    (toolkit / "EULA.txt").unlink()
+    with pytest.raises(BuildError, match=r"No licence text was found for libcublas\.so\.13"):
+        require_served(plan, toolchain)
+    require_served(msgspec.structs.replace(plan, runtime="system"), toolchain)
 
 
 def test_whose_libraries_must_stay_as_they_are() -> None:
