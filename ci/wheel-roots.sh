@@ -4,9 +4,11 @@
 #
 # Each SUITE is a folder with a Debian root filesystem that has python3-venv, or the name of a suite, which mmdebstrap then
 # fetches. A suite whose C library is older than the wheel's tag must be refused by pip. Needs bubblewrap; no network inside.
+# UV: the program uv; then the table of ci/wheel-installs.py is gone through inside as well (the folder needs python3-pip).
 set -euo pipefail
 dist=$(cd "$1" && pwd)
 model=$(realpath "$2")
+here=$(cd "$(dirname "$0")" && pwd)
 shift 2
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
@@ -40,6 +42,7 @@ assert json.load(urllib.request.urlopen(request))["tokens_predicted"] == 4
 PY
 cpu=$(grep -o 'libggml-cpu-[a-z0-9]*' /tmp/server.log | head -n 1)
 /tmp/venv/bin/python -m gpubuild_llama info | tail -n +3
+[ ! -e /tmp/uv ] || /tmp/venv/bin/python /tmp/wheel-installs.py /tmp/dist --uv /tmp/uv
 echo "$PRETTY_NAME, glibc $libc: llama-server answers (${cpu:-CPU})"
 SH
 
@@ -47,9 +50,10 @@ for suite in "$@"; do
     root=$suite
     if [ ! -d "$root/usr" ]; then
         root=$work/$suite
-        mmdebstrap --variant=apt --include=python3-venv,libstdc++6 "$suite" "$root" ${MIRROR:+"$MIRROR"} 2>"$work/mmdebstrap.log"
+        mmdebstrap --variant=apt --include=python3-venv,python3-pip,libstdc++6 "$suite" "$root" ${MIRROR:+"$MIRROR"} 2>"$work/mmdebstrap.log"
     fi
     bwrap --unshare-all --die-with-parent --ro-bind "$root" / --dev /dev --proc /proc --tmpfs /tmp --tmpfs /run \
+        ${UV:+--ro-bind "$UV" /tmp/uv} --ro-bind "$here/wheel-installs.py" /tmp/wheel-installs.py \
         --ro-bind "$dist" /tmp/dist --ro-bind "$model" /tmp/model.gguf --ro-bind "$work/prove.sh" /tmp/prove.sh \
         --setenv PATH /usr/bin:/bin --setenv HOME /tmp sh /tmp/prove.sh
 done

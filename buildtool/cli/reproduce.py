@@ -74,10 +74,13 @@ def _rebuilt(
     from buildtool.wheel import CLOCK, Want, pack
     from buildtool.wheel.again import again, role_of
     from buildtool.wheel.reading import describe
+    from buildtool.wheel.variants import require_variants
 
     source, build_dir, jobs, cache = wishes
     said = describe(wheel)
     plan, role = again(wheel, source), role_of(wheel)
+    if said.variant:
+        require_variants(plan)
     for line in _tools(said.tools):
         reporter.note(line)
     if plan.profile == "native":

@@ -11,12 +11,16 @@ CHECKOUT = "actions/checkout@v6"
 CACHE = "actions/cache@v5"
 UPLOAD = "actions/upload-artifact@v6"
 DOWNLOAD = "actions/download-artifact@v7"
+ATTEST = "actions/attest@v4"
 PAGES_UPLOAD = "actions/upload-pages-artifact@v4"
 PAGES_DEPLOY = "actions/deploy-pages@v5"
+# GitHub signs for a private repository only on its Enterprise plan.
+MAY_ATTEST = "${{ !github.event.repository.private }}"
 LIMIT_MINUTES = 350  # a hosted runner ends a job after 360
 NOTE = """\
 Written by gpubuild matrix; write it again when the cards or gpubuild change.
-Each job builds exactly what its lock says; the last one checks every wheel, makes an index of them and publishes it."""
+Each job builds exactly what its lock says; the last one checks every wheel, makes an index of them, signs them with the
+identity of this repository (Sigstore) where GitHub offers that, and publishes it."""
 
 
 def workflow(matrix: Matrix, ci: Ci) -> str:
@@ -90,12 +94,13 @@ def _publish(matrix: Matrix, ci: Ci) -> Value:
     return {
         "needs": [job.name for job in matrix.jobs],
         "runs-on": "ubuntu-24.04",
-        "permissions": {"contents": "read", "pages": "write", "id-token": "write"},
+        "permissions": {"contents": "read", "pages": "write", "id-token": "write", "attestations": "write"},
         "environment": {"name": "github-pages", "url": "${{ steps.deploy.outputs.page_url }}"},
         "steps": [
             {"uses": CHECKOUT},
             {"uses": DOWNLOAD, "with": {"pattern": "wheels-*", "path": "jobs"}},
             {"name": "Check and index", "run": _script(install_lines(ci) + publish_lines(ci, "jobs", "site"))},
+            {"name": "Sign", "if": MAY_ATTEST, "uses": ATTEST, "with": {"subject-path": "site/*.whl"}},
             {"uses": PAGES_UPLOAD, "with": {"path": "site"}},
             {"id": "deploy", "uses": PAGES_DEPLOY},
         ],

@@ -8,9 +8,13 @@ from buildtool.matrix.yaml import Value, dump
 
 PATH = ".gitlab-ci.yml"
 PUBLISH_IMAGE = "debian:12"
+# Sigstore's public service knows gitlab.com, and its log names the project for ever.
+MAY_SIGN = 'test "$CI_SERVER_URL/$CI_PROJECT_VISIBILITY" != https://gitlab.com/public'
+IDENTITY = {"SIGSTORE_ID_TOKEN": {"aud": "sigstore"}}
 NOTE = """\
 Written by gpubuild matrix; write it again when the cards or gpubuild change.
-Each job builds exactly what its lock says; the last one checks every wheel, makes an index of them and publishes it."""
+Each job builds exactly what its lock says; the last one checks every wheel, makes an index of them, signs them with the
+identity of this project (Sigstore) where it is a public one of gitlab.com, and publishes it."""
 
 
 def pipeline(matrix: Matrix, ci: Ci) -> str:
@@ -50,6 +54,16 @@ def _publish(matrix: Matrix, ci: Ci) -> Value:
         "stage": "publish",
         "image": PUBLISH_IMAGE,
         "needs": [job.name for job in matrix.jobs],
-        "script": [setup, *install_lines(ci), *publish_lines(ci, "jobs", "public")],
+        "id_tokens": IDENTITY,
+        "script": [setup, *install_lines(ci), *publish_lines(ci, "jobs", "public"), *_sign_lines("public")],
         "artifacts": {"paths": ["public"]},
     }
+
+
+def _sign_lines(site: str) -> list[str]:
+    """Return what writes a Sigstore bundle beside each wheel, in an environment that gpubuild does not share."""
+    sign = f".sigstore/bin/sigstore sign --overwrite {site}/*.whl"
+    return [
+        "python3 -m venv .sigstore",
+        f'{MAY_SIGN} || {{ .sigstore/bin/pip install --quiet "sigstore==4.*" && {sign}; }}',
+    ]

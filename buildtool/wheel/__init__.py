@@ -48,7 +48,7 @@ _BUILD_WHEEL = (
 )
 FULL = ("No space left on device", "Disk quota exceeded", "File too large")  # as programs say it in the C locale
 RECORD = "gpubuild-wheels.json"
-LAYOUT = 2  # part of every record: a change in how wheels are packed makes them anew
+LAYOUT = 3  # part of every record: a change in how wheels are packed makes them anew
 CLOCK = "SOURCE_DATE_EPOCH"
 TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 FIRST_SECOND, LAST_SECOND = 315532800, 4354819198  # 1980 to 2107: what a zip archive can hold

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from buildtool.build.model import BuildTree
 from buildtool.compat.model import Plan, PlanWheel
+from buildtool.compat.parts import plan_of_wheel
 from buildtool.errors import BuildError
 from buildtool.runtime import MODULES, RuntimeSet, VendorData, VendorLibrary
 from buildtool.wheel.embedded import embedded_code
@@ -151,9 +152,10 @@ def _readme(plan: Plan, wheel: PlanWheel, vendor: RuntimeSet) -> str:
         "runtime (programs, libraries, CPU modules)" if wheel.role == "runtime" else f"{plan.backend} backend{served}"
     )
     patched = wheel.role == "backend" and plan.patches
+    source = plan_of_wheel(plan, wheel).source.name  # of a local tree without its path, which nobody else has
     names = ", ".join(f"{one.name} ({' '.join(one.targets)}; sha256 {one.sha256})" for one in plan.patches)
     return (
-        f"# {wheel.distribution}\n\nllama.cpp {kind}, built by gpubuild from {plan.source.name}{toolkit}.\n\n"
+        f"# {wheel.distribution}\n\nllama.cpp {kind}, built by gpubuild from {source}{toolkit}.\n\n"
         f"{f'The source was patched: {names}.' + chr(10) * 2 if patched else ''}"
         "Install the runtime and a backend into one environment; `llama-server` then uses the GPU.\n"
         "`python -m gpubuild_llama info` shows what is installed.\n"

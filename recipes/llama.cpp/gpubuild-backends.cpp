@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -17,6 +18,9 @@ extern "C" __attribute__((visibility("default"))) ggml_backend_reg_t ggml_backen
     }
     void * last = rest.empty() ? nullptr : dlopen(rest.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (last == nullptr) {
+        if (!rest.empty()) {  // ggml would only say that this module gave it nothing; for the others it says why itself
+            std::fprintf(stderr, "failed to load %s: %s\n", rest.c_str(), dlerror());
+        }
         return nullptr;
     }
     using init_t = ggml_backend_reg_t (*)(void);

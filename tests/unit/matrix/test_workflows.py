@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,49 @@ def test_a_pipeline_has_the_same_jobs_and_shares_a_cache_when_there_is_one() -> 
         assert "cache" not in document[job.name]
     github = yaml.safe_load(render(found, "github", Ci(cache="redis://cache:6379")))
     assert all("actions/cache@" not in json.dumps(github["jobs"][job.name]) for job in found.jobs)
+
+
+def test_the_published_wheels_are_signed_by_an_identity_that_only_the_last_job_has() -> None:
+    found = matrix()
+    document = yaml.safe_load(render(found, "github", Ci()))
+    asked = {name: job.get("permissions", document["permissions"]) for name, job in document["jobs"].items()}
+    assert [name for name, rights in asked.items() if "id-token" in rights] == ["publish"]
+    assert asked["publish"]["attestations"] == "write"
+    steps = document["jobs"]["publish"]["steps"]
+    (sign,) = [step for step in steps if step.get("uses", "").startswith("actions/attest@")]
+    checked = next(step for step in steps if "matrix check" in step.get("run", ""))
+    assert steps.index(checked) < steps.index(sign) < len(steps) - 1
+    assert sign["if"] == "${{ !github.event.repository.private }}"
+    pipeline = yaml.safe_load(render(found, "gitlab", Ci()))
+    assert [name for name, job in pipeline.items() if "id_tokens" in job] == ["pages"]
+
+
+SERVERS = [("https://gitlab.com", "public"), ("https://gitlab.com", "private"), ("https://git.example.org", "public")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a runner's shell")
+@pytest.mark.parametrize("where", ["generated", "shipped"])
+@pytest.mark.parametrize(("server", "visibility"), SERVERS)
+def test_gitlab_signs_where_sigstore_knows_it_and_the_project_is_public(
+    tmp_path: Path, where: str, server: str, visibility: str
+) -> None:
+    if where == "generated":
+        script = yaml.safe_load(render(matrix("cpu"), "gitlab", Ci()))["pages"]["script"]
+    else:
+        text = (Path(__file__).parents[3] / "ci" / "gitlab-wheels.yml").read_text("utf-8")
+        script = yaml.safe_load(text)[".gpubuild-publish"]["script"]
+    (line,) = [line for line in script if "sigstore sign" in line]
+    tools, site = tmp_path / ".sigstore" / "bin", tmp_path / "public"
+    for folder in (tools, site):
+        folder.mkdir(parents=True)
+    (site / "a.whl").touch()
+    for name in ("pip", "sigstore"):
+        (tools / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (tools / name).chmod(0o755)
+    env = {"PATH": os.defpath, "CI_SERVER_URL": server, "CI_PROJECT_VISIBILITY": visibility}
+    done = subprocess.run(["sh", "-ec", line], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    said = ["pip install --quiet sigstore==4.*", "sigstore sign --overwrite public/a.whl"]
+    assert done.stdout.splitlines() == (said if (server, visibility) == SERVERS[0] else [])
 
 
 def test_this_machine_is_no_provider() -> None:

@@ -193,3 +193,13 @@ def test_a_backend_tells_of_its_patches_and_the_runtime_does_not(project: Path) 
     assert f"PATCHES = (('hip-rdna1', '{patch.sha256}', 'gfx1013'),)" in module
     assert "patched: hip-rdna1 (gfx1013; sha256 000" in (project / "b" / "README.md").read_text()
     assert "patched" not in (project / "r" / "README.md").read_text()
+
+
+def test_a_wheel_of_a_local_tree_does_not_say_where_the_tree_lay(project: Path, tmp_path: Path) -> None:
+    """The lock inside names the tree without its path, so nobody could make the same bytes again."""
+    source = PlanSource(kind="local", name="/home/anna/llama.cpp", version="0.0.0", url="/home/anna/llama.cpp")
+    plan = msgspec.structs.replace(PLAN, source=source)
+    write_project(project, plan, RUNTIME, tree(tmp_path / "source é", tmp_path / "build"), VENDOR)
+    texts = [path.read_text("utf-8") for path in project.rglob("*") if path.suffix in {".md", ".toml", ".py"}]
+    assert any("built by gpubuild from llama.cpp." in text for text in texts)
+    assert not [text for text in texts if "/home/" in text]
