@@ -130,7 +130,7 @@ def proved_launcher(plan: Plan, toolchain: Toolchain, source: SourceTree, cache:
     with FileLock(record.with_suffix(".lock")):  # two trials at once would race for the server, and could differ
         try:
             return msgspec.json.decode(record.read_bytes(), type=Verdict)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError):
             verdict = choose(
                 plan.launchers, toolchain, compilers=compilers, architectures=architectures,
                 includes=(source.path,), cache_dir=cache,

@@ -94,7 +94,7 @@ def put(target: Target, argv: tuple[str, ...]) -> None:
     try:
         done = process.run([target.python, "-m", "gpubuild_llama", "info", "--json"], timeout_s=120)
         info = msgspec.json.decode(done.output, type=_Info)
-    except (ProcessError, msgspec.MsgspecError) as error:
+    except (ProcessError, ValueError) as error:
         what = "The installed runtime does not answer."
         raise VerificationError(what, why=str(error)) from error
     wrong = [f"{backend.name}: {backend.problem}" for backend in info.backends if backend.problem]

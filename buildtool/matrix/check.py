@@ -33,7 +33,7 @@ def load_listed(path: Path) -> Listed:
     """
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Listed)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         what = f"{path} is no list of jobs."
         raise InvalidInputError(
             what, why=str(error), hint="Write it again: gpubuild matrix --format ... --out"

@@ -260,6 +260,6 @@ def _load_state(path: Path) -> State:
     """Read what earlier runs did; a damaged or foreign file counts as nothing done."""
     try:
         state = msgspec.json.decode(path.read_bytes(), type=State)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):
         return State()
     return state if state.schema == State().schema else State()

@@ -26,7 +26,7 @@ def load() -> Record:
     """Return the record; an empty one where there is none, or a damaged one."""
     try:
         return msgspec.json.decode(_path().read_bytes(), type=Record)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):
         return Record()
 
 

@@ -74,7 +74,7 @@ def _kept() -> Setting | None:
         found = msgspec.json.decode(path.read_bytes(), type=Setting)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         what = f"{path} cannot be read."
         raise InvalidInputError(what, why=str(error), hint="Say it again: gpubuild cache use URL") from error
     return checked(found.url, found.key, str(path))

@@ -84,7 +84,7 @@ class Store:
         hint = f"Delete it: rm -r {folder}"
         try:
             entry = msgspec.json.decode((folder / MARKER).read_bytes(), type=Entry)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, ValueError) as error:
             raise IntegrityError(what, why=str(error), hint=hint) from error
         if not (folder / TREE).is_dir():
             raise IntegrityError(what, why="its content is gone", hint=hint)

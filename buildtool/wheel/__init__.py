@@ -91,7 +91,7 @@ def _packed_before(job: _Job, wanted: tuple[PlanWheel, ...]) -> tuple[Wheel, ...
     kept = Path(job.tree.path) / "wheels"
     try:
         record = msgspec.json.decode((kept / RECORD).read_bytes(), type=_Record)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):
         return ()
     known = (record.layout, record.clock, record.plan, record.built, record.vendor, record.variants)
     same = known == (LAYOUT, clock(), job.plan.digest(), _built(job.tree), _digest(job.vendor), job.variants)

@@ -163,7 +163,7 @@ def _properties(text: bytes | None, path: Path) -> tuple[str, ...]:
     label = label_of(path.name)
     try:
         found = msgspec.json.decode(text or b"{}", type=_Variants).variants
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         what = f"{path.name} is called a variant wheel, and its {VARIANT} is none."
         raise IntegrityError(what, why=str(error)) from error
     if list(found) != [label]:
@@ -272,6 +272,6 @@ def _tools(statement: Statement) -> dict[str, str]:
 def _components(text: bytes, name: str) -> int:
     try:
         return len(msgspec.json.decode(text, type=dict[str, Any]).get("components", ()))
-    except (msgspec.MsgspecError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         what = f"The bill of materials in {name} is damaged."
         raise IntegrityError(what, why=str(error)) from error

@@ -129,7 +129,7 @@ def _looked(engine: Engine, image: Image, machine: str) -> Inside:
     record = cache_root() / "images" / f"{image.id.removeprefix('sha256:')}-{LOOK}.json"
     try:
         return msgspec.json.decode(record.read_bytes(), type=Inside)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):
         pass
     with _at_rest(engine, image) as container:
         there = _ImageMachine(engine, container, machine)

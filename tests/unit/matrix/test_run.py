@@ -143,8 +143,8 @@ def test_a_changed_wheel_or_a_damaged_state_means_building_again(
     wheel = next((tmp_path / "m" / "jobs" / "linux-x86_64-cpu").glob("*.whl"))
     wheel.write_bytes(wheel.read_bytes()[:-1])
     assert run(matrix, tmp_path / "m", Quiet(), compile_argv=fake).before == 1
-    for text in ("{", json.dumps({"schema": 1, "done": 3})):
-        (tmp_path / "m" / "state.json").write_text(text)
+    for content in (b"{", json.dumps({"schema": 1, "done": 3}).encode(), b'{"spent": {"\xff": 1}}'):
+        (tmp_path / "m" / "state.json").write_bytes(content)
         assert run(matrix, tmp_path / "m", Quiet(), compile_argv=fake).before == 0
 
 

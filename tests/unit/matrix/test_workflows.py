@@ -160,7 +160,7 @@ def test_the_last_check_refuses_missing_foreign_and_empty_wheels(tmp_path: Path)
 
 
 def test_a_list_of_jobs_that_is_none_is_refused(tmp_path: Path) -> None:
-    for text in (b"", b"[]", b"{}", msgspec.json.encode({"schema": 2, "jobs": [], "wheels": {}})):
+    for text in (b"", b"[]", b"{}", b'{"jobs": "\xff"}', msgspec.json.encode({"schema": 2, "jobs": [], "wheels": {}})):
         (tmp_path / "matrix.json").write_bytes(text)
         with pytest.raises(InvalidInputError):
             load_listed(tmp_path / "matrix.json")

@@ -81,9 +81,10 @@ def test_what_is_no_key_is_refused(key: str) -> None:
         keep("redis://host", key)
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"{", b'{"url": "\xff", "key": ""}'])
+def test_a_damaged_file_is_told(tmp_path: Path, content: bytes) -> None:
     path = Path(keep("redis://host", KEY).source)
-    path.write_text("{")
+    path.write_bytes(content)
     with pytest.raises(InvalidInputError, match="cannot be read"):
         current()
     assert tmp_path in path.parents
@@ -130,8 +131,9 @@ def test_counts_of_builds_add_up_and_a_damaged_record_begins_anew(tmp_path: Path
     add("redis://h", Tally(hits=3, failures=1, trouble="slow"))
     assert load().builds == {"redis://h": 2}
     assert load().tallies["redis://h"] == Tally(hits=5, misses=1, failures=1, trouble="slow")
-    (tmp_path / "cache" / "share.json").write_text("{")
-    assert load().builds == {}
+    for content in (b"{", b'{"builds": {"\xff": 1}}'):
+        (tmp_path / "cache" / "share.json").write_bytes(content)
+        assert load().builds == {}
 
 
 @pytest.mark.parametrize("url", ["redis://", "redis://127.0.0.1:9?nonsense=1", "s3://bucket"])

@@ -173,7 +173,7 @@ def test_a_name_cannot_leave_the_store(store: Store, name: str) -> None:
         store.find("src", name)
 
 
-@pytest.mark.parametrize("damage", ["marker gone", "marker garbled", "tree gone"])
+@pytest.mark.parametrize("damage", ["marker gone", "marker garbled", "marker no text", "tree gone"])
 def test_a_damaged_entry_is_told_with_its_cure(store: Store, damage: str) -> None:
     entry = store.ensure("src", "thing-1", write)
     marker = entry.path.parent / "entry.json"
@@ -181,6 +181,8 @@ def test_a_damaged_entry_is_told_with_its_cure(store: Store, damage: str) -> Non
         marker.unlink()
     elif damage == "marker garbled":
         marker.write_bytes(b"{}")
+    elif damage == "marker no text":
+        marker.write_bytes(marker.read_bytes().replace(b"thing", b"\xff\xfe\xfd"))
     else:
         entry.path.rename(entry.path.with_name("elsewhere"))
     with pytest.raises(IntegrityError) as caught:

@@ -16,7 +16,7 @@ from buildtool.errors import IntegrityError, InvalidInputError, LockFileError
 from buildtool.probe.model import ContainerImage
 from buildtool.runtime.model import Rung, RuntimeSet, VendorData, VendorLibrary
 from buildtool.wheel.about import about_wheel
-from buildtool.wheel.reading import check, describe, read_plan, read_statement
+from buildtool.wheel.reading import _components, _properties, check, describe, read_plan, read_statement
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -210,6 +210,18 @@ def test_what_is_no_wheel_is_refused_in_words(tmp_path: Path) -> None:
         check(tmp_path / "y.whl")
     with pytest.raises(InvalidInputError, match="There is no wheel"):
         check(tmp_path / "z.whl")
+
+
+@pytest.mark.parametrize("content", [b'{"x": "\xff"}', b'{"x": ' + b"[" * 100_000, b"[]", b"{"])
+def test_a_bill_of_materials_that_is_none_is_refused_in_words(content: bytes) -> None:
+    with pytest.raises(IntegrityError, match="bill of materials in x is damaged"):
+        _components(content, "x")
+
+
+@pytest.mark.parametrize("content", [b'{"variants": {"\xff": {}}}', b"[", b"{}", None])
+def test_variants_that_are_none_are_refused_in_words(content: bytes | None) -> None:
+    with pytest.raises(IntegrityError, match="variant"):
+        _properties(content, Path("x-1-py3-none-any-label.whl"))
 
 
 def test_a_lock_of_a_later_schema_asks_for_a_newer_gpubuild() -> None:
