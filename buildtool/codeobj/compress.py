@@ -26,7 +26,7 @@ def compress(source: Path, out: Path, *, progress: Progress | None = None) -> Re
 
     Raises:
         InvalidInputError: the source or `out` cannot be taken.
-        DamagedError: a file contradicts itself; nothing was written then.
+        DamagedError: a file contradicts itself; nothing is left then.
         StorageError: no space, no permission.
     """
     tree.check_out(source, out)

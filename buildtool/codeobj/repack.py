@@ -124,12 +124,11 @@ def _compressed(contents: Iterable[bytes], codec: str, level: int, size: int, he
         whole.update(piece)
         packed.append(compressor.compress(piece))
     packed.append(compressor.flush())
-    payload = b"".join(packed)
     sizes = bundle.CCOB_SIZES[version]
-    total = len(head) + sizes.size + len(payload)
+    total = len(head) + sizes.size + sum(map(len, packed))
     checksum = struct.unpack("<Q", whole.digest()[:8])[0]
     fields = (size, checksum) if version == 1 else (total, size, checksum)
     if version < 3 and max(fields[:-1]) > TOO_LARGE:  # noqa: PLR2004 - version 3 has 64-bit sizes
         what = f"A compressed bundle of version {version} cannot hold {size} bytes."
         raise DamagedError(what)
-    return head + sizes.pack(*fields) + payload
+    return b"".join([head, sizes.pack(*fields), *packed])

@@ -70,9 +70,7 @@ def stage(
         DamagedError: a file contradicts itself.
         StorageError: there is not enough space.
     """
-    plans = {entry.name: _planned(source, entry, keep) for entry in entries if entry.kind == "file"}
-    outputs = {name: plan.output for name, plan in plans.items() if plan.output is not None}
-    total = sum(copy.size for made in outputs.values() for copy in made.copies)
+    plans, total = _plans(source, [entry for entry in entries if entry.kind == "file"], keep)
     require_space(place, total, "the result")
     if not any(entry.name == "" for entry in entries):
         place.mkdir()
@@ -80,17 +78,34 @@ def stage(
     for _, new in folders:
         (place / new).mkdir(parents=True, exist_ok=True)
     progress.start("Copying", total)
-    files = []
-    for name, made in outputs.items():
-        path = place / rename(name) if name else place
-        output.write(made, source / name if name else source, path, progress.advance)
-        files.append((path, name))
+    files, done = [], {}
+    for name, plan in plans:
+        if plan.output is not None:
+            path = place / rename(name) if name else place
+            output.write(plan.output, source / name if name else source, path, progress.advance)
+            files.append((path, name))
+        done[name] = plan._replace(output=None)  # its fresh bytes are on the disk now
     progress.done()
-    dropped = {name for name, plan in plans.items() if plan.output is None}
+    dropped = done.keys() - {name for _, name in files}
     dropped |= _links(entries, dropped, place, rename, link_text)
-    notes = tuple(f"{name or source.name}: {plan.note}" for name, plan in plans.items() if plan.note)
-    targets = natural({target for plan in plans.values() for target in plan.found})
-    return Staged(files, folders, tuple(sorted(dropped)), notes, targets, sum(plan.kept for plan in plans.values()))
+    notes = tuple(f"{name or source.name}: {plan.note}" for name, plan in done.items() if plan.note)
+    targets = natural({target for plan in done.values() for target in plan.found})
+    return Staged(files, folders, tuple(sorted(dropped)), notes, targets, sum(plan.kept for plan in done.values()))
+
+
+def _plans(
+    source: Path, entries: list[tree.Entry], keep: Keep | Packing | None
+) -> tuple[Iterable[tuple[str, FilePlan]], int]:
+    """Return what becomes of each file, by name, and how many bytes all of it takes at most.
+
+    What is compressed lies in memory until it is written: of one file at a time, since no file grows by it. Everything
+    else is mostly ranges of the old files, and is known before the first is written.
+    """
+    found = ((entry.name, _planned(source, entry, keep)) for entry in entries)
+    if isinstance(keep, Packing):
+        return found, sum(entry.size for entry in entries)
+    rows = list(found)
+    return rows, sum(copy.size for _, plan in rows if plan.output is not None for copy in plan.output.copies)
 
 
 def _links(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,18 @@ def test_any_code_comes_back(tmp_path_factory: pytest.TempPathFactory, bodies: l
     (place / "lib").write_bytes(shared_object([hip_bundle("gfx1030", "gfx900", body=body * repeat) for body in bodies]))
     compress(place / "lib", place / "out")
     assert code(place / "out") == code(place / "lib")
+
+
+def test_compressed_code_of_one_file_lies_in_memory_and_not_that_of_all(tmp_path: Path) -> None:
+    source, number, size = tmp_path / "src", 8, 1 << 20
+    source.mkdir()
+    for n in range(number):
+        noise = random.Random(n).randbytes(size)  # noqa: S311 - only to be hard to compress
+        (source / f"{n}.co").write_bytes(gfx_object("gfx1030", body=noise + bytes(size)))
+    tracemalloc.start()
+    result = compress(source, tmp_path / "out")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert result.kept == number
+    assert size < sum(path.stat().st_size for path in (tmp_path / "out").iterdir()) / number < 1.2 * size
+    assert peak < number * size
