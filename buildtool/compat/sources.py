@@ -12,6 +12,7 @@ from buildtool.compat.model import Pin, PlanSource
 from buildtool.compat.recipes import Recipe, RecipeSource
 from buildtool.compat.versions import suggest
 from buildtool.errors import InvalidInputError, UnknownNameError
+from buildtool.store.address import split_address
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 UNKNOWN_VERSION = "0.0.0"
@@ -42,7 +43,7 @@ def choose_sources(wish: str | None, recipe: Recipe) -> tuple[SourceChoice, ...]
 
     Raises:
         UnknownNameError: a name that the recipe does not offer.
-        InvalidInputError: a URL that names neither an archive nor a tag.
+        InvalidInputError: a URL that is none, or names neither an archive nor a tag.
     """
     if wish is None:
         return tuple(_offered(row) for row in recipe.sources)
@@ -84,6 +85,8 @@ def _local(text: str) -> SourceChoice:
 
 def _from_url(text: str) -> SourceChoice:
     url, _, fragment = text.removeprefix("git+").partition("#")
+    if "://" in url:  # not as git's own way to write user@host:path
+        split_address(url)
     if url.lower().endswith(ARCHIVES) and not text.startswith("git+"):
         checked = _SHA256.match(fragment.lower())
         if fragment and checked is None:

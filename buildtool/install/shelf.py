@@ -7,19 +7,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from buildtool.errors import IntegrityError, InvalidInputError, NetworkError
 from buildtool.index.collect import LARGEST_CATALOGUE, catalogue_of, load_catalogue
 from buildtool.index.model import CATALOGUE, Catalogue, IndexedWheel
+from buildtool.store.address import split_address
 from buildtool.store.digest import sha256_of
 from buildtool.store.download import Downloads, Wanted
 from buildtool.store.index import Index
 from buildtool.store.paths import expanded
 from buildtool.store.progress import Progress
 from buildtool.store.storage import storage_errors
-
-ADDRESS_HINT = "Name a folder, or an address that begins with http:// or https://."
 
 
 class Shelf:
@@ -87,16 +86,12 @@ def open_shelf(where: str) -> Shelf:
         InvalidInputError: there is no index, or one that this gpubuild does not read.
         NetworkError: it cannot be reached.
     """
-    try:
-        address = urlsplit(where)
-    except ValueError as error:
-        what = f"{where!r} is no index."
-        raise InvalidInputError(what, why=str(error), hint=ADDRESS_HINT) from error
+    address = split_address(where)
     if address.scheme in {"http", "https"}:
         return _over_http(where.removesuffix("/index.html").rstrip("/"))
     if "://" in where and address.scheme != "file":
         what = f"{where!r} is no index."
-        raise InvalidInputError(what, hint=ADDRESS_HINT)
+        raise InvalidInputError(what, hint="Name a folder, or an address that begins with http:// or https://.")
     folder = expanded(where.removeprefix("file://"))
     path = folder / CATALOGUE
     if not path.is_file():

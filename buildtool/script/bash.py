@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from buildtool.script.model import (
+    NOT_PLANNED,
     Check,
     Export,
     First,
@@ -75,7 +76,10 @@ def _step(step: Step) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch per 
         case Run():
             yield from _run(step)
         case Check(path, sha256):
-            yield f"printf '%s  %s\\n' {sha256} {word(path)} | sha256sum --check --quiet --strict -"
+            yield f"printf '%s  %s\\n' {sha256} {word(path)} | sha256sum --check --quiet --strict - || {{"
+            yield f"    rm -f {word(path)}"
+            yield f"    die {word(path + NOT_PLANNED)}"
+            yield "}"
         case Lines(text):
             yield text
         case Say(text):

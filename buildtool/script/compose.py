@@ -128,7 +128,11 @@ def _source(plan: Plan) -> tuple[Step, ...]:
         checkout = ("git", "-C", whole, "checkout", "--quiet", "--detach", source.ref or "")
         fetch = Run(clone, made=whole, draft=f"{whole}.new")
         return note, Need("git", "Install git."), fetch, Run(checkout), *below
-    archive, fetched = _archive(source, windows=plan.platform.startswith("windows"))
+    windows = plan.platform.startswith("windows")
+    if not windows and (source.url or "").lower().endswith(".zip"):
+        what = f"The source {source.url} is a zip archive, which Linux's tar does not unpack."
+        raise InvalidInputError(what, hint="Name a tar archive or a git tag, or let gpubuild compile build it.")
+    archive, fetched = _archive(source, windows=windows)
     sha256 = source.pin.sha256 if source.pin is not None else source.sha256 or ""
     if not sha256:
         what = f"The archive {source.url} has no sha256 yet, so a script could not check it."

@@ -93,8 +93,13 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     draft: str = ""
 
 
+NOT_PLANNED = (
+    " is not the file that was planned: its sha256 differs. It was deleted, so that a second run fetches it again."
+)
+
+
 class Check(msgspec.Struct, frozen=True, tag=True):
-    """The sha256 (hex) that a file must have."""
+    """The sha256 (hex) that a file which was fetched must have; one that has another is deleted."""
 
     path: str
     sha256: str

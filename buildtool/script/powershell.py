@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from buildtool.errors import InvalidInputError
 from buildtool.script.model import (
+    NOT_PLANNED,
     Check,
     Export,
     First,
@@ -97,7 +98,8 @@ def _step(step: Step) -> Iterator[str]:  # noqa: C901, PLR0912 - one branch per 
             yield from _run(step)
         case Check(path, sha256):
             yield f"if ((Get-FileHash -Algorithm SHA256 -LiteralPath {word(path)}).Hash -ne '{sha256}') {{"
-            yield f"    throw {word(path + ' is not the file that was planned: its sha256 differs.')}"
+            yield f"    Remove-Item -Force -LiteralPath {word(path)}"
+            yield f"    throw {word(path + NOT_PLANNED)}"
             yield "}"
         case Lines(text):
             yield text

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import Any, Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from buildtool.errors import InvalidInputError, MissingToolError
+from buildtool.store.address import split_address
 
 FOLDER = "gpubuild-cache"
 LARGEST = 256 << 20  # of an object; what is larger is not ours, and is not read into memory
@@ -58,8 +59,12 @@ def open_depot(url: str) -> Depot:
 
 
 def service(url: str) -> tuple[str, dict[str, str]]:
-    """Return OpenDAL's name of the service and its options."""
-    address = urlsplit(url)
+    """Return OpenDAL's name of the service and its options.
+
+    Raises:
+        InvalidInputError: it is no address.
+    """
+    address = split_address(url)
     options: dict[str, Any] = {key: values[-1] for key, values in parse_qs(address.query).items()}
     user = {"username": unquote(address.username or ""), "password": unquote(address.password or "")}
     options |= {key: value for key, value in user.items() if value}

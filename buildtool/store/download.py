@@ -20,6 +20,7 @@ import filelock
 import msgspec
 
 from buildtool.errors import GpubuildError, IntegrityError, InvalidInputError, NetworkError
+from buildtool.store.address import split_address
 from buildtool.store.digest import sha256_of
 from buildtool.store.index import OFFLINE_HINT, Index
 from buildtool.store.lengths import read_length
@@ -46,7 +47,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 def file_name(url: str) -> str:
     """Return the name under which a file is kept that lies at an address: without its query, and readable."""
-    return Path(urllib.parse.unquote(urllib.parse.urlsplit(url).path)).name or "download"
+    return Path(urllib.parse.unquote(split_address(url).path)).name or "download"
 
 
 def locate(index: Index, name: str, filename: str, sha256: str) -> Wanted:
@@ -153,7 +154,7 @@ class Downloads:
 
     def _receive(self, url: str, path: Path) -> str:
         """Bring the file at `path` to completion and return its sha256."""
-        address = urllib.parse.urlsplit(url)
+        address = split_address(url)
         if address.scheme not in SCHEMES:
             what = f"{url!r} cannot be fetched."
             raise InvalidInputError(what, why=f"Only {', '.join(sorted(SCHEMES))} addresses can.")

@@ -63,20 +63,11 @@ def choose(
     named = rootfs_row(spec)
     if named is not None:
         return named
-    try:
-        need = Requirement(spec)
-    except InvalidRequirement as error:
-        what = f"{spec!r} does not name a toolkit."
-        raise InvalidInputError(what, why=str(error).partition("\n")[0], hint='Write it as "cuda==13.0.*".') from error
-    kind = need.name.lower()
-    if kind not in TOOLKITS:
-        what = f"A toolkit {need.name!r} cannot be installed."
-        near = difflib.get_close_matches(kind, TOOLKITS, n=1, cutoff=0.4)
-        raise UnknownNameError(what, hint=f"Did you mean {near[0]}?" if near else 'Try "cuda==13.*" or "rocm==7.*".')
-    wish = parse_wish(f"{kind}{need.specifier}")
+    kind, versions = _wanted(spec)
+    wish = parse_wish(f"{kind}{versions}")
     served = [one for one in offered if one.kind == kind and Release.read(one.version) and wish.admits(one.version)]
     served = _serving(spec, served, targets, server_first=server_first)
-    sets = matching_sets(str(need.specifier), platform) if kind == "cuda" else ()
+    sets = matching_sets(versions, platform) if kind == "cuda" else ()
     if sets and not (served and server_first):
         return sets[0]
     if served:
@@ -85,6 +76,30 @@ def choose(
     if rows:
         return min(rows, key=lambda row: (row.rank, [-number for number in Release.parse(row.version).numbers]))
     raise _no_such(spec, kind, platform, offered)
+
+
+def _wanted(spec: str) -> tuple[str, str]:
+    """Read ``cuda==13.0.*`` into the kind of toolkit and the versions that are meant.
+
+    Raises:
+        InvalidInputError: it is written otherwise.
+        UnknownNameError: there is no such kind.
+    """
+    hint = 'Write it as "cuda==13.0.*".'
+    try:
+        need = Requirement(spec)
+    except InvalidRequirement as error:
+        what = f"{spec!r} does not name a toolkit."
+        raise InvalidInputError(what, why=str(error).partition("\n")[0], hint=hint) from error
+    if need.url or need.extras or need.marker:
+        what = f"{spec!r} names no version of a toolkit: addresses, extras and markers mean nothing here."
+        raise InvalidInputError(what, hint=hint)
+    kind = need.name.lower()
+    if kind not in TOOLKITS:
+        what = f"A toolkit {need.name!r} cannot be installed."
+        near = difflib.get_close_matches(kind, TOOLKITS, n=1, cutoff=0.4)
+        raise UnknownNameError(what, hint=f"Did you mean {near[0]}?" if near else 'Try "cuda==13.*" or "rocm==7.*".')
+    return kind, str(need.specifier)
 
 
 def _serving(spec: str, served: list[Offered], targets: tuple[str, ...], *, server_first: bool) -> list[Offered]:

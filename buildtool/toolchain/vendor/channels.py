@@ -9,6 +9,7 @@ import msgspec
 
 from buildtool.compat.vendor import SERVERS
 from buildtool.errors import InvalidInputError, NetworkError
+from buildtool.store.address import split_address
 
 SCHEMES = ("http://", "https://", "file://")
 
@@ -70,6 +71,7 @@ def address(channel: Channel, given: str | None = None) -> str | None:
         what = f"{text!r} is not an address to fetch {channel.title} from."
         hint = f"Give {channel.variable} (or {channel.option}) an address that begins with {', '.join(SCHEMES)}."
         raise InvalidInputError(what, hint=hint)
+    split_address(text)
     return text
 
 

@@ -73,7 +73,7 @@ def test_what_is_no_index_is_refused(tmp_path: Path, place: Path) -> None:
         open_shelf(str(tmp_path))
     with pytest.raises(InvalidInputError, match="is no index"):
         open_shelf("ftp://example.org")
-    with pytest.raises(InvalidInputError, match="is no index"):
+    with pytest.raises(InvalidInputError, match="is no address"):
         open_shelf("http://[not-an-address/")
     with pytest.raises(InvalidInputError, match="home directory of a user that is not known"):
         open_shelf("~nobody-of-that-name/dist")

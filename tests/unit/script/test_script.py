@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
@@ -19,7 +20,7 @@ from buildtool.compat.model import Plan, PlanSource, PlanToolkit
 from buildtool.errors import InvalidInputError, UnknownNameError
 from buildtool.script import bash, patch_text, powershell, script_text
 from buildtool.script.compose import _archive
-from buildtool.script.model import Folder, Let, Say, Script, Write, var
+from buildtool.script.model import Check, Folder, Let, Say, Script, Write, var
 from buildtool.script.toolkits import TOOLKIT, _clang
 from buildtool.source.model import SourceTree
 from buildtool.toolchain.installed import rocm_toolchain
@@ -73,6 +74,13 @@ def test_windows_is_given_the_program_curl_and_no_other_command_of_that_name() -
     assert "Invoke-Program 'curl.exe'" in text
     assert "Get-Command 'curl.exe'" in text
     assert "'curl'" not in text
+
+
+def test_a_zip_archive_is_not_handed_to_a_tar_that_cannot_read_it() -> None:
+    source = PlanSource(kind="archive", name="x", version="1", url="https://host.example/x.ZIP", sha256="0" * 64)
+    with pytest.raises(InvalidInputError, match="zip archive"):
+        script_text(msgspec.structs.replace(SAMPLES["cpu.sh"][0], source=source), "bash")
+    assert "'tar'" in script_text(msgspec.structs.replace(SAMPLES["cpu.ps1"][0], source=source), "powershell")
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if name.endswith(".ps1")])
@@ -155,6 +163,18 @@ def test_what_a_killed_run_left_half_made_is_made_again(tmp_path: Path) -> None:
     subprocess.run(["bash"], input=text, text=True, env=env, check=True)
     (archive,) = (tmp_path / "wo rk" / "downloads").iterdir()
     assert (archive.name, archive.read_text()) == ("a b.tar.gz", "whole\n")
+
+
+def test_a_fetched_file_that_is_another_is_deleted_and_so_fetched_again(tmp_path: Path) -> None:
+    file = tmp_path / "my file.tar"
+    file.write_text("right")
+    text = bash.render(Script(head=(), steps=(Check(str(file), hashlib.sha256(b"right").hexdigest()), Say("checked"))))
+    assert subprocess.run(["bash"], input=text, text=True, check=True, capture_output=True).stdout == "checked\n"
+    file.write_text("wrong")
+    done = subprocess.run(["bash"], input=text, text=True, check=False, capture_output=True)
+    assert (done.returncode, done.stdout.count("checked")) == (1, 0)
+    assert "my file.tar is not the file that was planned" in done.stderr
+    assert not file.exists()
 
 
 def linux() -> Plan:

@@ -55,7 +55,10 @@ if [ ! -e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" ]; then
         "${work}/downloads.new" -r "${work}/source.txt"
     mv "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz" "${work}/downloads/llama_cpp_python-0.3.36.tar.gz"
 fi
-printf '%s  %s\n' 832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" | sha256sum --check --quiet --strict -
+printf '%s  %s\n' 832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" | sha256sum --check --quiet --strict - || {
+    rm -f "${work}/downloads/llama_cpp_python-0.3.36.tar.gz"
+    die "${work}/downloads/llama_cpp_python-0.3.36.tar.gz is not the file that was planned: its sha256 differs. It was deleted, so that a second run fetches it again."
+}
 mkdir -p "${work}/whole.new"
 if [ ! -e "${work}/whole" ]; then
     tar -x -f "${work}/downloads/llama_cpp_python-0.3.36.tar.gz" -C "${work}/whole.new" \

@@ -87,7 +87,8 @@ if (-not (Test-Path -LiteralPath "${work}/downloads/llama_cpp_python-0.3.36.tar.
     Move-Item -LiteralPath "${work}/downloads.new/llama_cpp_python-0.3.36.tar.gz" -Destination "${work}/downloads/llama_cpp_python-0.3.36.tar.gz"
 }
 if ((Get-FileHash -Algorithm SHA256 -LiteralPath "${work}/downloads/llama_cpp_python-0.3.36.tar.gz").Hash -ne '832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e') {
-    throw "${work}/downloads/llama_cpp_python-0.3.36.tar.gz is not the file that was planned: its sha256 differs."
+    Remove-Item -Force -LiteralPath "${work}/downloads/llama_cpp_python-0.3.36.tar.gz"
+    throw "${work}/downloads/llama_cpp_python-0.3.36.tar.gz is not the file that was planned: its sha256 differs. It was deleted, so that a second run fetches it again."
 }
 $null = New-Item -ItemType Directory -Force -Path "${work}/whole.new"
 if (-not (Test-Path -LiteralPath "${work}/whole")) {
