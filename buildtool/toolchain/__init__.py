@@ -4,7 +4,8 @@ from buildtool.toolchain.fetch import available, available_rootfs, choose, insta
 from buildtool.toolchain.here import platform_name
 from buildtool.toolchain.manage import InstalledToolkit, installed, remove, show
 from buildtool.toolchain.model import Toolchain
-from buildtool.toolchain.provide import COMPILER_HINT, acquire, pinned, require_usable
+from buildtool.toolchain.programs import COMPILER_HINT
+from buildtool.toolchain.provide import acquire, pinned, require_usable
 
 __all__ = [
     "COMPILER_HINT",

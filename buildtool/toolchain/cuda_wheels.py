@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from buildtool.compat.model import Pin, PlanToolkit
+from buildtool.compat.model import Pin, PlanCompiler, PlanToolkit
 from buildtool.errors import IntegrityError
 from buildtool.process import run
 from buildtool.store.archive import unpack
@@ -91,6 +91,15 @@ def complete(root: Path, cc: str) -> None:
 def nvcc_path(root: Path) -> Path:
     """Return where a CUDA toolkit keeps its compiler."""
     return root / "bin" / ("nvcc.exe" if sys.platform == "win32" else "nvcc")
+
+
+def cuda_options(root: Path, compiler: PlanCompiler) -> dict[str, str]:
+    """Return the CMake options for a CUDA toolkit and its host compiler."""
+    return {
+        "CMAKE_CUDA_COMPILER": str(nvcc_path(root)),
+        "CUDAToolkit_ROOT": str(root),
+        "CMAKE_CUDA_HOST_COMPILER": compiler.cxx,
+    }
 
 
 def nvcc_version(root: Path) -> str:

@@ -13,18 +13,13 @@ from buildtool.errors import IncompatibleError, MissingToolError
 from buildtool.probe.model import ContainerImage
 from buildtool.store.entries import Store
 from buildtool.store.progress import Progress
-from buildtool.toolchain.cuda_wheels import assemble, check_nvcc, nvcc_path, toolkit_root
+from buildtool.toolchain.cuda_wheels import assemble, check_nvcc, cuda_options, toolkit_root
 from buildtool.toolchain.here import platform_name
 from buildtool.toolchain.installed import rocm_toolchain, vulkan_toolchain
 from buildtool.toolchain.model import Toolchain
-from buildtool.toolchain.programs import cmake_path, ninja_path
+from buildtool.toolchain.programs import COMPILER_HINT, cmake_path, ninja_path
 from buildtool.toolchain.rootfs.suite import Mirror, find_mirror
 from buildtool.toolchain.vendor import provide as vendor
-
-COMPILER_HINT = (
-    "Install one: apt install g++ (Debian, Ubuntu), dnf install gcc-c++ (Fedora, RHEL), "
-    "zypper install gcc-c++ (SUSE), pacman -S gcc (Arch); on Windows the Visual Studio Build Tools."
-)
 
 
 def acquire(  # noqa: PLR0913 - everything that decides where compilers come from meets here
@@ -60,36 +55,56 @@ def acquire(  # noqa: PLR0913 - everything that decides where compilers come fro
         from buildtool.toolchain.container.provide import toolchain_inside
 
         return toolchain_inside(toolkit, compiler, inside)
+    store = store or Store()
     if base is not None:
-        return _on_base(base, toolkit, compiler, store or Store(), progress, mirror)
+        from buildtool.toolchain.rootfs.provide import toolchain_on_base
+
+        require_usable(base)
+        return toolchain_on_base(base, toolkit, compiler, store, progress, mirror)
     if toolkit is not None and toolkit.provider == "rootfs" and toolkit.kind != "vulkan":
-        return _inside(toolkit, compiler, store or Store(), progress, mirror)
+        from buildtool.toolchain.rootfs.provide import toolchain_in_rootfs
+
+        require_usable(toolkit)
+        exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
+        return toolchain_in_rootfs(exact, compiler, store, progress, mirror)
+    return _here(toolkit, compiler, store, progress, mirror=mirror, server=server)
+
+
+def _here(
+    toolkit: PlanToolkit | None,
+    compiler: PlanCompiler,
+    store: Store,
+    progress: Progress | None,
+    *,
+    mirror: Mirror | None,
+    server: str | None,
+) -> Toolchain:
+    """Return the toolchain of this machine's own compiler, with the toolkit beside it."""
     for program in (compiler.cxx, compiler.cc):
         if shutil.which(program) is None:
             what = f"The host compiler {program} is not on this machine."
             raise MissingToolError(what, hint=COMPILER_HINT)
-    options = {"CMAKE_C_COMPILER": compiler.cc, "CMAKE_CXX_COMPILER": compiler.cxx}
+    host = Toolchain(
+        kind="host",
+        version="",
+        root=None,
+        provider="host",
+        cmake_options={"CMAKE_C_COMPILER": compiler.cc, "CMAKE_CXX_COMPILER": compiler.cxx},
+        env={},
+        cmake=cmake_path(),
+        ninja=ninja_path(),
+    )
     if toolkit is None:
-        return Toolchain(
-            kind="host",
-            version="",
-            root=None,
-            provider="host",
-            cmake_options=options,
-            env={},
-            cmake=cmake_path(),
-            ninja=ninja_path(),
-        )
-    root, more, env = _toolkit(toolkit, compiler, store or Store(), progress, mirror=mirror, server=server)
-    return Toolchain(
+        return host
+    root, more, env = _toolkit(toolkit, compiler, store, progress, mirror=mirror, server=server)
+    return msgspec.structs.replace(
+        host,
         kind=toolkit.kind,
         version=toolkit.version,
         root=str(root),
         provider=toolkit.provider,
-        cmake_options=options | more,
+        cmake_options=host.cmake_options | more,
         env=env,
-        cmake=cmake_path(),
-        ninja=ninja_path(),
     )
 
 
@@ -154,86 +169,6 @@ def require_usable(toolkit: PlanToolkit | None, inside: ContainerImage | None = 
         require_namespaces()
 
 
-def _inside(
-    toolkit: PlanToolkit, compiler: PlanCompiler, store: Store, progress: Progress | None, mirror: Mirror | None
-) -> Toolchain:
-    """Return the toolchain of a root filesystem; CMake and Ninja are those beside gpubuild, shown inside."""
-    from buildtool.toolchain.rootfs.layout import ROOT, layout
-    from buildtool.toolchain.rootfs.make import ensure
-    from buildtool.toolchain.sandbox import open_sandbox
-
-    require_usable(toolkit)
-    exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
-    cmake, ninja = cmake_path(), ninja_path()
-    entry = ensure(exact, store=store, progress=progress, mirror=mirror)
-    options, env = layout(entry.path, toolkit.kind, toolkit.version, compiler)
-    shown = (str(Path(cmake).parent.parent), str(Path(ninja).parent))
-    return Toolchain(
-        kind=toolkit.kind,
-        version=toolkit.version,
-        root=ROOT,
-        provider="rootfs",
-        cmake_options=options,
-        env=env,
-        cmake=cmake,
-        ninja=ninja,
-        sandbox=open_sandbox(entry.path, shown),
-    )
-
-
-def _on_base(
-    base: PlanToolkit,
-    toolkit: PlanToolkit | None,
-    compiler: PlanCompiler,
-    store: Store,
-    progress: Progress | None,
-    mirror: Mirror | None,
-) -> Toolchain:
-    """Return the toolchain of an old system's compiler, with a toolkit of the store shown inside under its own path."""
-    from buildtool.toolchain.rootfs.layout import host_compiler
-    from buildtool.toolchain.rootfs.make import ensure
-    from buildtool.toolchain.sandbox import open_sandbox
-
-    require_usable(base)
-    entry = ensure(base, store=store, progress=progress, mirror=mirror)
-    options = host_compiler(entry.path, compiler)
-    cmake, ninja = cmake_path(), ninja_path()
-    shown = [str(Path(cmake).parent.parent), str(Path(ninja).parent)]
-    root = None
-    if toolkit is not None:
-        if toolkit.provider != "pypi":
-            what = f"{toolkit.kind} {toolkit.version} ({toolkit.provider}) cannot be shown inside an old system."
-            raise IncompatibleError(what, hint="Leave --manylinux out, or take a toolkit from the package registry.")
-        made = assemble(toolkit, _any_compiler(), store=store, progress=progress)
-        root = toolkit_root(made.path)
-        options |= _cuda_options(root, compiler)
-        shown.append(str(made.path))
-    return Toolchain(
-        kind=toolkit.kind if toolkit is not None else "host",
-        version=toolkit.version if toolkit is not None else "",
-        root=str(root) if root is not None else None,
-        provider=toolkit.provider if toolkit is not None else "host",
-        cmake_options=options,
-        env={},
-        cmake=cmake,
-        ninja=ninja,
-        sandbox=open_sandbox(entry.path, shown),
-    )
-
-
-def _any_compiler() -> str:
-    """Return this machine's C compiler, which makes the stub of the driver library: no code in it, only names.
-
-    Raises:
-        MissingToolError: there is none.
-    """
-    found = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
-    if found is None:
-        what = "This machine has no C compiler, which the stub of the CUDA driver is made with."
-        raise MissingToolError(what, hint=COMPILER_HINT)
-    return found
-
-
 def _toolkit(
     toolkit: PlanToolkit,
     compiler: PlanCompiler,
@@ -246,19 +181,22 @@ def _toolkit(
     # ggml builds its shader generator as a project of its own, which knows nothing of CMAKE_CXX_COMPILER.
     generator = {"CC": compiler.cc, "CXX": compiler.cxx}
     if toolkit.provider == "rootfs":
-        return *_beside(toolkit, store, progress, mirror), generator
+        from buildtool.toolchain.rootfs.provide import vulkan_beside
+
+        exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
+        return *vulkan_beside(exact, store, progress, mirror), generator
     if toolkit.provider == "pypi":
         if toolkit.kind != "cuda" or not toolkit.pins:
             what = f"{toolkit.kind} {toolkit.version} cannot be fetched from a package registry."
             raise IncompatibleError(what, hint="Install it, then plan again.")
         entry = assemble(toolkit, compiler.cc, store=store, progress=progress)
         root = toolkit_root(entry.path)
-        return root, _cuda_options(root, compiler), {}
+        return root, cuda_options(root, compiler), {}
     if vendor.is_served(toolkit):
         exact = pinned(toolkit, progress=progress, store=store, server=server)
         root = vendor.assemble(exact, compiler.cc, store=store, progress=progress, url=server)
         return root, *(
-            (_cuda_options(root, compiler), {}) if toolkit.kind == "cuda" else rocm_toolchain(root, toolkit.version)
+            (cuda_options(root, compiler), {}) if toolkit.kind == "cuda" else rocm_toolchain(root, toolkit.version)
         )
     root = Path(toolkit.path or "")
     if not toolkit.path or not root.is_dir():
@@ -266,28 +204,8 @@ def _toolkit(
         raise MissingToolError(what, hint="Plan again: gpubuild plan")
     if toolkit.kind == "cuda":
         check_nvcc(root, toolkit.version)
-        return root, _cuda_options(root, compiler), {}
+        return root, cuda_options(root, compiler), {}
     if toolkit.kind == "rocm":
         return root, *rocm_toolchain(root, toolkit.version)
     options, env = vulkan_toolchain(root)
     return root, options, env | generator
-
-
-def _beside(
-    toolkit: PlanToolkit, store: Store, progress: Progress | None, mirror: Mirror | None
-) -> tuple[Path, dict[str, str]]:
-    """Return root and CMake options of a Vulkan SDK whose tree is used, but not entered."""
-    from buildtool.toolchain.rootfs.layout import vulkan_parts
-    from buildtool.toolchain.rootfs.make import ensure
-
-    exact = pinned(toolkit, progress=progress, store=store, mirror=mirror)
-    tree = ensure(exact, store=store, progress=progress, mirror=mirror).path
-    return tree / "usr", vulkan_parts(tree)
-
-
-def _cuda_options(root: Path, compiler: PlanCompiler) -> dict[str, str]:
-    return {
-        "CMAKE_CUDA_COMPILER": str(nvcc_path(root)),
-        "CUDAToolkit_ROOT": str(root),
-        "CMAKE_CUDA_HOST_COMPILER": compiler.cxx,
-    }

@@ -19,6 +19,7 @@ from pathlib import Path
 from buildtool.compat.model import Pin, PlanRootfs, PlanToolkit
 from buildtool.errors import IntegrityError, MissingToolError, ProcessError
 from buildtool.process import run
+from buildtool.store.digest import sha256_of
 from buildtool.store.entries import Entry, Filled, Store
 from buildtool.store.paths import cache_root
 from buildtool.store.progress import Progress, Silent
@@ -90,20 +91,26 @@ def ensure(
             if toolkit.kind == "vulkan":
                 add_shader_compiler(content)
         delete_tree(debs)
-        wanted = {name.partition("/")[0] for name in rootfs.packages}
-        return Filled(
-            origin=f"Debian {rootfs.suites[-1]}",
-            facts={
-                "name": rootfs.name,
-                "kind": toolkit.kind,
-                "version": toolkit.version,
-                "packages": ", ".join(f"{pin.name} {pin.version}" for pin in toolkit.pins if pin.name in wanted),
-                "pins": pins_text(toolkit.pins),
-            },
-        )
+        return _filled(toolkit)
 
     key = entry_key(toolkit)
     return store.ensure(KIND, key, fill, read_only=True, progress=progress)
+
+
+def _filled(toolkit: PlanToolkit) -> Filled:
+    """Return what the store keeps beside the tree."""
+    rootfs = _rootfs_of(toolkit)
+    wanted = {name.partition("/")[0] for name in rootfs.packages}
+    return Filled(
+        origin=f"Debian {rootfs.suites[-1]}",
+        facts={
+            "name": rootfs.name,
+            "kind": toolkit.kind,
+            "version": toolkit.version,
+            "packages": ", ".join(f"{pin.name} {pin.version}" for pin in toolkit.pins if pin.name in wanted),
+            "pins": pins_text(toolkit.pins),
+        },
+    )
 
 
 def pins_text(pins: tuple[Pin, ...]) -> str:
@@ -214,8 +221,7 @@ def _check_hashes(debs: Path, pins: tuple[Pin, ...]) -> None:
     """Check that what was unpacked are the pinned files; apt has checked them against the signed index."""
     for pin in pins:
         try:
-            with (debs / pin.filename).open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = sha256_of(debs / pin.filename)
         except FileNotFoundError:
             digest = "that of no file"
         if digest != pin.sha256:

@@ -31,10 +31,10 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[PlanToolkit, 
     for program in (COMPILER.cxx, COMPILER.cc):
         (tree / program.lstrip("/")).touch()
     entry = Entry(kind="rootfs", key="x", path=tree, origin="", bytes=0, files=0, created="", facts={})
-    monkeypatch.setattr("buildtool.toolchain.rootfs.make.ensure", lambda *_, **__: entry)
+    monkeypatch.setattr("buildtool.toolchain.rootfs.provide.ensure", lambda *_, **__: entry)
     monkeypatch.setattr("buildtool.toolchain.sandbox.require_namespaces", lambda: None)
     monkeypatch.setattr(
-        "buildtool.toolchain.sandbox.open_sandbox",
+        "buildtool.toolchain.rootfs.provide.open_sandbox",
         lambda place, shown: Sandbox(tree=str(place), program="bwrap", isolation=(), readable=tuple(shown)),
     )
     made = with_base(PLAN, ROW, "2_31").base
@@ -56,7 +56,7 @@ def test_a_toolkit_of_the_store_is_shown_under_its_own_path(
     place = tmp_path / "store"
     (place / "nvidia/cu13/bin").mkdir(parents=True)
     entry = Entry(kind="cuda", key="y", path=place, origin="", bytes=0, files=0, created="", facts={})
-    monkeypatch.setattr("buildtool.toolchain.provide.assemble", lambda *_, **__: entry)
+    monkeypatch.setattr("buildtool.toolchain.rootfs.provide.assemble", lambda *_, **__: entry)
     toolkit = PlanToolkit(kind="cuda", version="13.0.88", provider="pypi")
     found = acquire(toolkit, COMPILER, base=base[0])
     assert found.cmake_options["CMAKE_CUDA_COMPILER"] == str(place / "nvidia/cu13/bin/nvcc")
