@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import json
 import os
@@ -38,9 +39,9 @@ def refreshed(order: Order, work: Path) -> tuple[Path, tuple[Verdict, ...]]:
         fresh.mkdir(parents=True)
         copy_tree(source, fresh, draft.edited)
         names = [name for name, _ in source_files(str(fresh))]
+        _forget(copy, work / MANIFEST, names)  # first: a file may have become a folder
         for name in names:
             _move(fresh / name, copy / name)
-        _forget(copy, work / MANIFEST, names)
         delete_tree(fresh)
     return copy, verdicts
 
@@ -58,6 +59,8 @@ def _move(new: Path, place: Path) -> None:
     else:
         same = place.is_file() and place.stat().st_mode == new.stat().st_mode and filecmp.cmp(new, place, shallow=False)
     if not same:
+        if place.is_dir() and not place.is_symlink():
+            delete_tree(place)  # the folder that it was, with what the build made in there
         place.parent.mkdir(parents=True, exist_ok=True)
         new.replace(place)
         if not place.is_symlink():
@@ -72,7 +75,8 @@ def _forget(copy: Path, manifest: Path, names: Iterable[str]) -> None:
     except (OSError, ValueError):
         before = []
     for name in set(before) - set(now):
-        (copy / name).unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError):
+            (copy / name).unlink(missing_ok=True)
     manifest.write_text(json.dumps(now), "utf-8")
 
 

@@ -46,7 +46,7 @@ class Presets:
     def value(self, name: str, variable: str) -> str:
         """Return what a configure preset gives a cache variable, "" where it gives nothing."""
         for one in self._line(name):
-            found = one.get("cacheVariables", {}).get(variable)
+            found = (one.get("cacheVariables") or {}).get(variable)
             if found is not None:
                 return str(found.get("value", "") if isinstance(found, dict) else found)
         return ""
@@ -87,7 +87,7 @@ class Presets:
             if one is None or one in found:
                 continue
             found.append(one)
-            above = one.get("inherits", [])
+            above = one.get("inherits") or []
             pending = [*([above] if isinstance(above, str) else above), *pending]
         return found
 

@@ -23,7 +23,9 @@ from buildtool.cli.ollama_work import (
 
 if TYPE_CHECKING:
     from buildtool.deploy.enable import Plan
-    from buildtool.deploy.journal import Record
+    from buildtool.deploy.install import Hands
+    from buildtool.deploy.journal import Purpose, Record
+    from buildtool.deploy.order import Outcome
 
 Method = Literal["auto", "igpu", "override", "retarget", "compile", "vulkan"]
 ENABLE_EPILOG = """
@@ -93,7 +95,7 @@ def enable(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     talk = Asker(yes=yes, quiet=as_json)
     site, host = this_site(), find_host(host_file, replay)
     devices = find_devices(for_device, host_file, replay)
-    hands = hands_of(site, devices, prefix, talk)
+    hands = hands_of(site, devices, prefix, talk, reads_only=dry_run or print_script)
     tree = llama_cpp_source(source) if source else ""
     wish = Wish(method=method, built=built, source=tree, model=model, now=now, watch=watch, unproved=unproved)
     if staged is not None:
@@ -103,7 +105,11 @@ def enable(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
     chosen = plan(hands.one, device_of(hands.one, devices), host, wish)
     if not as_json or dry_run:
         _show(chosen, as_json=as_json and dry_run, aside=print_script)
-    if chosen.chosen.method == "served" or dry_run:
+    if dry_run:
+        return
+    if chosen.chosen.method == "served":
+        if as_json:
+            print_outcome(_nothing_done(hands, "enable", "served", chosen.chosen.reason), as_json=True)
         return
     if print_script:
         from buildtool.deploy.script import script
@@ -111,9 +117,19 @@ def enable(  # noqa: PLR0913, PLR0917 - one parameter per command-line option
         typer.echo(script(site, hands.one, chosen, wish, host.os.system))
         return
     if not yes and not talk.ask("Do it?"):
-        typer.echo("Nothing was changed.")
+        if as_json:
+            print_outcome(_nothing_done(hands, "enable", chosen.chosen.method, "the answer was no"), as_json=True)
+        else:
+            typer.echo("Nothing was changed.")
         return
     make_and_put(hands, chosen, wish, as_json=as_json)
+
+
+def _nothing_done(hands: Hands, purpose: Purpose, method: str, why: str) -> Outcome:
+    """Return an outcome for programs that read JSON: nothing changed, and why."""
+    from buildtool.deploy.order import Outcome
+
+    return Outcome(purpose=purpose, method=method, prefix=hands.one.prefix, changed=(), notes=(why,))
 
 
 def _show(chosen: Plan, *, as_json: bool, aside: bool) -> None:
@@ -146,7 +162,11 @@ def reapply(
     hands = hands_of(site, (), prefix, talk)
     record, reasons = room.again(hands)
     if not reasons:
-        typer.echo(f"Everything is in place: {record.method} for {record.device} ({record.target}).")
+        words = f"Everything is in place: {record.method} for {record.device} ({record.target})."
+        if as_json:
+            print_outcome(_nothing_done(hands, "reapply", record.method, words), as_json=True)
+        else:
+            typer.echo(words)
         return
     room.said(talk, (f"To do again: {reason}." for reason in reasons))
     devices = find_devices(record.target, host_file, replay)

@@ -53,8 +53,10 @@ def this_site() -> Site:
     return this_machine()
 
 
-def hands_of(site: Site, devices: tuple[Device, ...], prefix: str | None, talk: Asker) -> Hands:
-    """Find the one installation that is meant, and finish what an earlier run left open.
+def hands_of(
+    site: Site, devices: tuple[Device, ...], prefix: str | None, talk: Asker, *, reads_only: bool = False
+) -> Hands:
+    """Find the one installation that is meant, and finish what an earlier run left open, unless nothing may change.
 
     Raises:
         MissingToolError: there is none.
@@ -73,7 +75,7 @@ def hands_of(site: Site, devices: tuple[Device, ...], prefix: str | None, talk: 
         details = tuple(f"--prefix {one.prefix}  ({one.version.value or '?'})" for one in found.installations)
         raise InvalidInputError(what, hint="Name one with --prefix.", details=details)
     hands = Hands(site, found.installations[0], talk)
-    if not hands.recover():
+    if reads_only or not hands.recover():
         return hands
     return Hands(site, status(site, devices, prefix).installations[0], talk)
 

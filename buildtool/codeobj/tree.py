@@ -66,7 +66,7 @@ def _walk(root: Path, folder: str, depth: int) -> Iterator[Entry]:
     for entry in entries:
         name = posixpath.join(folder, entry.name)
         if entry.is_symlink():
-            yield Entry(name, "link", text=_link_text(root / name, name))
+            yield Entry(name, "link", text=_link_text(root, name))
         elif entry.is_dir():
             yield Entry(name, "folder")
             yield from _walk(root, name, depth + 1)
@@ -88,9 +88,11 @@ def leads_out(name: str, text: str) -> bool:
     return posixpath.isabs(text) or end == ".." or end.startswith("../")
 
 
-def _link_text(path: Path, name: str) -> str:
+def _link_text(root: Path, name: str) -> str:
+    path = root / name
     text = path.readlink().as_posix()
-    if leads_out(name, text):
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))  # ".." behind another link
+    if not inside or leads_out(name, text):
         what = f"{path} is a link out of its tree, to {text}."
         hint = "Take it away, or put what it points to in its place; then try again."
         raise InvalidInputError(what, why="The result is to stand by itself.", hint=hint)
@@ -104,7 +106,7 @@ def check_out(source: Path, out: Path) -> None:
         InvalidInputError: which of these it is.
         StorageError: its folder does not exist.
     """
-    real, place = source.resolve(), out.resolve()
+    real, place = (Path(os.path.realpath(path)) for path in (source, out))  # links in a circle are no error yet
     if real == place:
         what = f"{out} is the source itself."
         raise InvalidInputError(what, why="The source is never changed.", hint=ANOTHER_PLACE)

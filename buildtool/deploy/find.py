@@ -52,6 +52,7 @@ def find(site: Site, prefix: str | None = None) -> tuple[Found, ...]:
 
 def _below(site: Site, prefix: str) -> Found:
     name = site.program
+    prefix = site.join(str(Path.cwd()), prefix) if site.here else prefix
     inside = [site.join(prefix, "bin", name), site.join(prefix, name), site.join(prefix, "..", "..", "bin", name)]
     for program in (prefix, *inside):
         if site.path(program).is_file():

@@ -86,7 +86,7 @@ def drop_in_text(env: dict[str, str], words: str) -> bytes:
     """Return the addition: variables, and who wrote it for what."""
     lines = [f'Environment="{name}={value}"' for name, value in sorted(env.items())]
     head = [
-        f"# Written by gpubuild ollama enable for {words}.",
+        f"# Written by gpubuild ollama enable for {' '.join(words.split())}.",
         "# gpubuild ollama restore takes it away.",
         "[Service]",
     ]

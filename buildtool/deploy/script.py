@@ -33,7 +33,8 @@ def script(site: Site, one: Installation, chosen: Plan, wish: Wish, system: str)
 
 def _head(one: Installation, chosen: Plan) -> str:
     method = chosen.chosen.method
-    return f"gpubuild: let Ollama in {one.prefix} use {chosen.device} ({chosen.target}), by {method}."
+    words = f"gpubuild: let Ollama in {one.prefix} use {chosen.device} ({chosen.target}), by {method}."
+    return " ".join(words.split())  # a comment of one line, whatever a recorded machine calls its card
 
 
 def _name(chosen: Plan) -> str:
@@ -84,7 +85,7 @@ def _watcher(site: Site, one: Installation, chosen: Plan, sudo: str) -> list[str
     """
     watch.require_systemd(site, one.service)
     final, folder = site.join(one.libraries, _name(chosen)), watch.folder_of(site, one.service)
-    start = command_line(("/usr/bin/env", *_again(one, chosen)))
+    start = watch.line_of(_again(one, chosen))
     texts = {watch.PATH_UNIT: watch.path_unit(one.program), watch.SERVICE_UNIT: watch.service_unit(start, final)}
     lines = ["", "# An upgrade of Ollama removes the runner: systemd puts it back (gpubuild has to be on its PATH)."]
     for name, text in texts.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 from collections.abc import Mapping
 
@@ -11,10 +12,14 @@ import msgspec
 
 from buildtool.errors import VerificationError
 
-PORT = 11434
+PORT, LAST = 11434, 65535
+SCHEMES = {"http": 80, "https": 443}
 ASK_S = 5.0
 TOKENS = 8
 PROMPT = "Why is the sky blue?"
+
+
+_HOST_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([^:]*)")
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,12 +45,18 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def of(env: Mapping[str, str]) -> Server:
-        """Read OLLAMA_HOST as Ollama does: scheme and path are passed over, every address is this machine."""
+        """Read OLLAMA_HOST as Ollama does: a scheme stands for its port, the path is passed over.
+
+        What is no port of 0 to 65535 is the default one, and "every address" is this machine.
+        """
         words = env.get("OLLAMA_HOST", "").strip().strip("\"'")
-        words = words.partition("://")[2] or words
-        host, _, port = words.partition("/")[0].rpartition(":") if ":" in words else (words.partition("/")[0], "", "")
+        scheme, separator, rest = words.partition("://")
+        place = (rest if separator else words).partition("/")[0]
+        usual = SCHEMES.get(scheme, PORT) if separator else PORT
+        found = _HOST_PORT.fullmatch(place)  # else an address alone, as one of version 6 without brackets
+        host, port = (found[1], found[2]) if found is not None else (place, "")
         host = host.strip("[]")
-        number = int(port) if port.isdigit() else PORT
+        number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= LAST else usual  # noqa: PLR2004
         return Server(host="127.0.0.1" if host in {"", "0.0.0.0", "::"} else host, port=number)  # noqa: S104
 
     @property

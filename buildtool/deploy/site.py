@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import sys
@@ -102,7 +103,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         names = _VARIABLE.findall(pattern)
         if any(not self.environ.get(name) for name in names):
             return None
-        return _VARIABLE.sub(lambda found: self.environ[found[1]], pattern)
+        return _VARIABLE.sub(lambda found: glob.escape(self.environ[found[1]]), pattern)
 
     def _name(self, path: Path) -> str:
         """Return the machine's own name of a path below `root`."""

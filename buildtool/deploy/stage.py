@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-import zipfile
+import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from buildtool.deploy.site import Site
 from buildtool.deploy.ways import Way
 from buildtool.errors import IncompatibleError, InvalidInputError, MissingToolError
 from buildtool.runtime.closure import needed
+from buildtool.store.archive import unpack
 from buildtool.store.progress import Progress
+from buildtool.store.storage import delete_tree
 
 OURS = "_gpubuild"
 #: What every Linux has: the C library and its like. A module may need these without bringing them.
@@ -97,6 +100,9 @@ def base_name(folder: str) -> str:
 
 def _take(built: Path, row: Library, out: Path) -> str:
     """Copy the module and the libraries beside it; return the module's name."""
+    if not built.exists():
+        what = f"There is no {built}."
+        raise InvalidInputError(what, hint="--from names a backend wheel, a folder, or the module itself.")
     if built.suffix == ".whl":
         return _from_wheel(built, row, out)
     folder = built if built.is_dir() else built.parent
@@ -106,7 +112,7 @@ def _take(built: Path, row: Library, out: Path) -> str:
         raise _nothing(built, row)
     wanted = [module, *_closure(folder, module)]
     for name in wanted:
-        out.joinpath(name).write_bytes(folder.joinpath(name).read_bytes())
+        shutil.copyfile(folder / name, out / name)
         out.joinpath(name).chmod(0o755)
     return module
 
@@ -124,20 +130,23 @@ def _closure(folder: Path, module: str) -> list[str]:
 
 
 def _from_wheel(wheel: Path, row: Library, out: Path) -> str:
+    """Unpack the folder that holds the module, through the door of all archives: a wheel may come from anywhere."""
+    draft = out.with_name(f"{out.name}.unpacked")
+    draft.mkdir()
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            inside = [name for name in archive.namelist() if "/lib/" in name and not name.endswith("/")]
-            module = _module([Path(name).name for name in inside], row)
-            if not module:
-                raise _nothing(wheel, row)
-            for name in inside:
-                place = out / name.partition("/lib/")[2]
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(archive.read(name))
-                place.chmod(0o755)
-    except (OSError, zipfile.BadZipFile) as error:
-        what = f"{wheel} cannot be read."
-        raise InvalidInputError(what, why=str(error)) from error
+        unpack(wheel, draft, wanted=lambda name: "/lib/" in name)
+        folders = sorted(one for one in draft.glob("*/lib") if one.is_dir())
+        held = ((folder, _module([one.name for one in folder.iterdir()], row)) for folder in folders)
+        folder, module = next(((folder, module) for folder, module in held if module), (draft, ""))
+        if not module:
+            raise _nothing(wheel, row)
+        for one in sorted(folder.iterdir()):
+            one.rename(out / one.name)
+    finally:
+        delete_tree(draft)
+    for one in out.rglob("*.so*"):
+        if not one.is_symlink():
+            one.chmod(0o755)
     return module
 
 
@@ -158,11 +167,16 @@ def _require_code(module: Path, row: Library, target: str) -> None:
     if row.name == "Vulkan":
         return
     held = codeobj.inspect(module).targets
-    chip = target.partition(":")[0]
-    if not any(one.partition(":")[0].rstrip("af") == chip.rstrip("af") for one in held):
+    if _plain(target) not in map(_plain, held):
         what = f"{module.name} holds no code for {target}."
         hint = f"gpubuild compile --backend {row.backend} --target {target}"
         raise IncompatibleError(what, why=f"It holds {' '.join(held) or 'none'}.", hint=hint)
+
+
+def _plain(target: str) -> str:
+    """Return what counts for Ollama's rules: the processor of an AMD card, or the number in ARCHS, cubin or PTX."""
+    number = re.fullmatch(r"(?:sm|compute)_(\d+)[af]?", target)
+    return number[1] if number is not None else target.partition(":")[0]
 
 
 def _complete(out: Path, module: str, libraries: Path, donors: list[Path]) -> tuple[str, ...]:

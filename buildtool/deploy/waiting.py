@@ -44,7 +44,10 @@ def pick_up(place: Path, sha256: str) -> Order:
     what = f"What waits in {place} is not what was made."
     if digest(file) != sha256:
         raise IntegrityError(what, why=f"The sha256 of {ORDER} is not {sha256}.")
-    order = msgspec.json.decode(file.read_bytes(), type=Order)
+    try:
+        order = msgspec.json.decode(file.read_bytes(), type=Order)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise IntegrityError(what, why=f"{ORDER} is not of this gpubuild: {error}") from error
     if order.staged.runner and digest(Path(order.staged.folder)) != order.sha256:
         raise IntegrityError(what, why=f"{order.staged.folder} was changed.")
     return order

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from buildtool import process
@@ -16,6 +18,7 @@ from buildtool.errors import GpubuildError, ServiceError
 PATH_UNIT, SERVICE_UNIT = WATCH
 RUN_S = 60.0
 HEAD = "# Written by gpubuild ollama enable --watch. gpubuild ollama restore takes it away."
+PLAIN = re.compile(r"[\w./:=@+,-]+")
 SETTLE_S = 20  # an installer replaces the program before it has unpacked the libraries
 
 
@@ -26,7 +29,7 @@ def path_unit(program: str) -> str:
 Description=Watch Ollama for upgrades that remove gpubuild's runner
 
 [Path]
-PathChanged={program}
+PathChanged={program.replace("%", "%%")}
 Unit={SERVICE_UNIT}
 
 [Install]
@@ -41,7 +44,7 @@ def service_unit(start: str, unless: str = "") -> str:
         start: the command that does it, as systemd reads it.
         unless: a folder whose presence says that there is nothing to do, "" where the command finds that out.
     """
-    condition = f"ConditionPathExists=!{unless}\n" if unless else ""
+    condition = f"ConditionPathExists=!{unless.replace('%', '%%')}\n" if unless else ""
     return f"""{HEAD}
 [Unit]
 Description=Put gpubuild's runner back into Ollama
@@ -51,6 +54,16 @@ Type=oneshot
 ExecStartPre=/bin/sleep {SETTLE_S}
 ExecStart={start}
 """
+
+
+def line_of(argv: Sequence[str]) -> str:
+    """Write a command as ExecStart= reads it, whatever its words hold: blanks, quotes, what looks like a variable.
+
+    env(1) starts it, because systemd takes the first word for the program as it is, without variables.
+    """
+    rules = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$"})
+    words = (word if PLAIN.fullmatch(word) else f'"{word.translate(rules)}"' for word in argv)
+    return " ".join(("/usr/bin/env", *words))
 
 
 def require_systemd(site: Site, service: Service) -> None:
@@ -84,7 +97,7 @@ def files(site: Site, one: Installation, scratch: Path) -> dict[Path, Path]:
     require_systemd(site, one.service)
     root = folder_of(site, one.service)
     command = str(Path(shutil.which(sys.argv[0]) or shutil.which("gpubuild") or "gpubuild").absolute())
-    start = f'{command} ollama reapply --prefix "{one.prefix}" --now'
+    start = line_of((command, "ollama", "reapply", "--prefix", one.prefix, "--now"))
     texts = {PATH_UNIT: path_unit(one.program), SERVICE_UNIT: service_unit(start)}
     for name, text in texts.items():
         (scratch / name).write_text(text, "utf-8")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import mmap
+import struct
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from buildtool.codeobj import elf
+from buildtool.codeobj.view import DamagedError, View, open_view, read
 from buildtool.errors import BuildError
 from buildtool.runtime.facts import Opens, drops, opened_by, outside, spares
 from buildtool.runtime.model import LeftOut
-from buildtool.runtime.spare import can_spare, takes
+from buildtool.runtime.spare import DT_NEEDED, SHT_DYNAMIC, can_spare, takes
+
+DT_NULL = 0
 
 
 class Found(NamedTuple):
@@ -135,19 +140,27 @@ def needed(binary: Path) -> list[str]:
     Raises:
         BuildError: it is no ELF file, or a damaged one.
     """
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.dynamic import DynamicSection
-    from elftools.elf.elffile import ELFFile
-
     try:
-        with binary.open("rb") as handle:
-            for section in ELFFile(handle).iter_sections(type="SHT_DYNAMIC"):
-                if isinstance(section, DynamicSection):
-                    return [str(tag.needed) for tag in section.iter_tags("DT_NEEDED")]  # type: ignore[attr-defined]  # set by name
-    except ELFError as error:
+        with open_view(binary) as view:
+            return list(_needs(view))
+    except DamagedError as error:
         what = f"{binary} is no library that can be bundled."
         raise BuildError(what, why=f"It is no ELF file, or a damaged one: {error}") from error
-    return []
+
+
+def _needs(view: View) -> Iterator[str]:
+    header = elf.parse_header(view.peek(0, 64))
+    table = elf.sections(view, header)
+    entry = struct.Struct(header.order + ("qQ" if header.bits == 64 else "iI"))  # noqa: PLR2004
+    for section in table:
+        if section.type != SHT_DYNAMIC:
+            continue
+        names = read(view, table[section.link].offset, table[section.link].size) if section.link < len(table) else b""
+        for tag, value in entry.iter_unpack(read(view, section.offset, section.size // entry.size * entry.size)):
+            if tag == DT_NULL:
+                break
+            if tag == DT_NEEDED:
+                yield elf.text_at(names, value, elf.MAX_SYMBOL_NAME)
 
 
 def _opens(soname: str, path: Path) -> Iterator[Wanted]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from installation import Imitation
+from installation import Imitation, free_port
 
 from buildtool.deploy.disk import entries
 
@@ -28,14 +29,19 @@ class Road:
     """One walk: from the installation as it is, through changes, back to exactly what it was.
 
     Args:
-        made: the installation; a tiny model is put into its store.
+        made: the installation; a model is put into its store.
         env: the environment of every command.
+        model: the model's file; without one, a tiny model with random weights is written.
     """
 
-    def __init__(self, made: Imitation, env: Mapping[str, str]) -> None:
+    def __init__(self, made: Imitation, env: Mapping[str, str], model: Path | None = None) -> None:
         self.made, self.env = made, {**env, "PYTHONPATH": str(ROOT)}
-        writer = str(ROOT / "buildtool/verify/inside/tiny_model.py")
-        subprocess.run([sys.executable, writer, str(made.models / "tiny.gguf")], check=True)
+        self.model = made.models / (model.name if model is not None else "tiny.gguf")
+        if model is not None:
+            shutil.copy(model, self.model)
+        else:
+            writer = str(ROOT / "buildtool/verify/inside/tiny_model.py")
+            subprocess.run([sys.executable, writer, str(self.model)], check=True)
         self.places = (made.prefix, made.unit.parent)
         self.before = [list(entries(place)) for place in self.places]
 
@@ -63,6 +69,28 @@ class Road:
         last = self.made.log().rpartition("discovering available GPUs")[2]
         marks = ("inference compute", "dropping", "skipping")
         return [line.partition("msg=")[2] for line in last.splitlines() if any(mark in line for mark in marks)]
+
+    def left_out(self, module: Path) -> None:
+        """Require that a card whose code a CUDA module lacks is left out: by discovery, `status`, and CUDA itself.
+
+        The device is the machine's own, and nothing imitates llama-server.
+        """
+        assert any("not in compiled architectures" in line for line in self.discovery()), "discovery does not skip it"
+        installed: dict[str, list[dict[str, str]]] = self.gpubuild("status")["installations"][0]  # type: ignore[index]
+        (verdict,) = installed["verdicts"]
+        print(f"{verdict['device']}: {verdict['state']}: {verdict['reason']}")
+        assert verdict["state"] == "dropped", "status does not say that it is left out"
+        assert "is not in ARCHS" in verdict["reason"], "status gives another reason"
+        folders = f"{self.made.libraries}:{module.parent}"
+        env = {**self.env, "GGML_BACKEND_PATH": str(module), "LD_LIBRARY_PATH": folders}
+        argv = [str(self.made.libraries / "llama-server"), "-m", str(self.model), "--offline"]
+        argv += ["--host", "127.0.0.1", "--port", str(free_port()), "-c", "512", "-ngl", "999", "--device", "CUDA0"]
+        forced = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120)
+        said = forced.stdout + forced.stderr
+        told = next((line.strip() for line in said.splitlines() if "no kernel image" in line), "")
+        print(f"llama-server made to use it: exit code {forced.returncode}: {told or said[-2000:]}")
+        assert forced.returncode, "it did not end"
+        assert told, "it did not end for lack of code"
 
     def shown(self, outcome: dict[str, object]) -> None:
         """Print what a change came to, and stop unless tokens came from the device."""

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from buildtool.checkout import majors, make_order, needs, require
+from buildtool.checkout.copying import refreshed
 from buildtool.checkout.facts import facts
 from buildtool.checkout.presets import Presets
 from buildtool.cli.main import app
@@ -176,6 +177,32 @@ def test_cmake_and_the_compiler_are_compared_with_what_the_checkout_and_its_docu
 def test_every_row_of_the_table_has_its_parts() -> None:
     for layout in ("new", "old"):
         assert {row.backend for row in facts().parts if row.layout == layout} == {"cpu", "cuda", "rocm", "vulkan"}
+
+
+# --- the copy ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["file to folder", "folder to file", "link to folder"])
+def test_a_name_that_was_a_file_may_become_a_folder_and_back(tmp_path: Path, way: str) -> None:
+    top = checkout.new(tmp_path / "o")
+    first, last = (top / "x", top / "x/inside") if way != "folder to file" else (top / "x/inside", top / "x")
+    first.parent.mkdir(exist_ok=True)
+    if way == "link to folder":
+        first.symlink_to("main.go")
+    else:
+        first.write_text("one")
+    copy, _ = refreshed(order_of(tree_of(top)), tmp_path / "work")  # type: ignore[arg-type]
+    first.unlink()
+    if first.parent != top:
+        first.parent.rmdir()
+        (copy / "x/built.o").write_text("what the build put there")
+    last.parent.mkdir(exist_ok=True)
+    last.write_text("two")
+    (top / "main.go").write_text(checkout.GO["main.go"])
+    copy, _ = refreshed(order_of(tree_of(top)), tmp_path / "work")  # type: ignore[arg-type]
+    assert (copy / last.relative_to(top)).read_text() == "two"
+    assert (copy / "main.go").read_text() == checkout.GO["main.go"]
+    assert not first.exists() or first.is_dir()
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

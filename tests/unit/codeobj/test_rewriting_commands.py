@@ -55,6 +55,25 @@ def test_retarget_verify_and_undo(tmp_path: Path, gpubuild: object) -> None:
     assert (code, json.loads(out)["images"], json.loads(out)["to"]) == (0, 1, "gfx1032")
 
 
+def test_links_in_a_circle_are_nothing_and_links_that_lead_out_are_refused(tmp_path: Path, gpubuild: object) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    words = ("--keep", "gfx1030", "--out", tmp_path / "o")
+    code, _, err = gpubuild("thin", tmp_path / "loop", *words)  # type: ignore[operator]
+    assert (code, "does not exist" in err) == (12, True)
+    code, _, err = gpubuild("thin", tmp_path / "loop", "--keep", "gfx1030", "--out", tmp_path / "loop")  # type: ignore[operator]
+    assert (code, "source itself" in err) == (12, True)
+    (tmp_path / "tree/deep").mkdir(parents=True)
+    (tmp_path / "tree/x.co").write_bytes(gfx_object("gfx1030"))
+    (tmp_path / "tree/deep/up").symlink_to("..")
+    (tmp_path / "tree/deep/out").symlink_to("up/../secret")  # by its words tree/deep/secret, in truth beside tree
+    code, _, err = gpubuild("thin", tmp_path / "tree", *words)  # type: ignore[operator]
+    assert (code, "link out of its tree" in err) == (12, True)
+    (tmp_path / "tree/deep/out").unlink()
+    (tmp_path / "tree/deep/in").symlink_to("up/x.co")
+    assert gpubuild("thin", tmp_path / "tree", *words)[0] == 0  # type: ignore[operator]
+    assert (tmp_path / "o/deep/in").read_bytes() == (tmp_path / "tree/x.co").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -14,21 +15,33 @@ from typer.testing import CliRunner
 from buildtool.cli.main import app
 from buildtool.cli.ollama_change import _source_again as source_again
 from buildtool.cli.ollama_work import Asker
+from buildtool.codeobj.model import Inspection
 from buildtool.compat.targets import parse_target
 from buildtool.deploy import enable as room
 from buildtool.deploy import stage, ways
+from buildtool.deploy.disk import digest
 from buildtool.deploy.enable import Wish, plan
 from buildtool.deploy.enable import _loader_words as loader_words
+from buildtool.deploy.find import find
 from buildtool.deploy.install import Hands
 from buildtool.deploy.journal import Record
 from buildtool.deploy.listing import kept, parse_listing
 from buildtool.deploy.model import Installation
 from buildtool.deploy.order import Order
 from buildtool.deploy.server import Server
-from buildtool.deploy.site import copied
+from buildtool.deploy.site import Site, copied
 from buildtool.deploy.status import status
+from buildtool.deploy.transaction import Change, Transactions
 from buildtool.deploy.waiting import leave, pick_up
-from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError, VerificationError
+from buildtool.errors import (
+    GpubuildError,
+    IncompatibleError,
+    IntegrityError,
+    InvalidInputError,
+    MissingToolError,
+    UnsafeArchiveError,
+    VerificationError,
+)
 from buildtool.probe.model import Device, Host, HostCompiler, Libc, OperatingSystem
 from buildtool.store.progress import Silent
 
@@ -216,6 +229,140 @@ def test_a_build_that_would_not_help_is_refused(
         stage.stage_built(only(root), "CUDA", target, tmp_path / "built", tmp_path / "out", copied(root))
 
 
+def wheel_of(place: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(place, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return place
+
+
+def test_of_a_wheel_the_folder_of_the_module_is_taken_whole(tmp_path: Path) -> None:
+    root = trees.linux(tmp_path / "root")
+    wheel = wheel_of(tmp_path / "x.whl", {
+        "gpubuild_llama_cuda13/lib/libggml-cuda.so": trees.cuda_module(), "gpubuild_llama_cuda13/lib/data/t.dat": b"t",
+        "another/lib/notes.txt": b"", "gpubuild_llama_cuda13/__init__.py": b"",
+    })  # fmt: skip
+    out = tmp_path / "out"
+    assert stage.stage_built(only(root), "CUDA", "sm_90", wheel, out, copied(root)).module == "libggml-cuda.so"
+    assert sorted(str(one.relative_to(out)) for one in out.rglob("*") if one.is_file() and not one.is_symlink()) == [
+        "data/t.dat", stage.MARK, "libggml-cuda.so",
+    ]  # fmt: skip
+    assert out.joinpath("libggml-cuda.so").stat().st_mode & 0o111
+    assert not list(tmp_path.glob("*.unpacked"))
+
+
+@pytest.mark.parametrize("name", ["a/lib/../../../../escaped", "/a/lib/escaped", "a/lib/../../../out/../escaped"])
+def test_a_wheel_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+    root = trees.linux(tmp_path / "root")
+    wheel = wheel_of(tmp_path / "x.whl", {"a/lib/libggml-cuda.so": trees.cuda_module(), name: b"x"})
+    with pytest.raises(UnsafeArchiveError):
+        stage.stage_built(only(root), "CUDA", "sm_90", wheel, tmp_path / "w/a/b/out", copied(root))
+    assert not list(tmp_path.rglob("escaped*"))
+    assert not list(tmp_path.rglob("*.unpacked"))
+
+
+def test_a_backend_that_is_not_there_is_not_looked_for_beside_its_place(tmp_path: Path) -> None:
+    root = trees.linux(tmp_path / "root")
+    built = trees.write(tmp_path / "built/libggml-cuda.so", trees.cuda_module()).parent
+    for name in ("typo", "typo.whl", "libggml-cuda.so.1"):
+        with pytest.raises(InvalidInputError, match="There is no"):
+            stage.stage_built(only(root), "CUDA", "sm_90", built / name, tmp_path / f"out-{name}", copied(root))
+
+
+@pytest.mark.parametrize(
+    ("target", "held", "good"),
+    [
+        ("sm_90", ("compute_90",), True),
+        ("sm_90", ("sm_90a",), True),
+        ("sm_90", ("sm_80", "compute_80"), False),
+        ("gfx90a:xnack-", ("gfx90a",), True),
+        ("gfx90a", ("gfx90c",), False),
+        ("gfx90a", ("gfx90f",), False),
+    ],
+)
+def test_what_a_module_must_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, held: tuple[str, ...], *, good: bool
+) -> None:
+    """What Ollama's rules keep: PTX counts in ARCHS, and the driver compiles it."""
+    root = trees.linux(tmp_path / "root")
+    one = only(root)
+    library, module = ("CUDA", "libggml-cuda.so") if target.startswith("sm_") else ("ROCm", "libggml-hip.so")
+    built = trees.write(tmp_path / "built" / module, trees.cuda_module()).parent
+    monkeypatch.setattr(stage.codeobj, "inspect", lambda _path: Inspection(targets=held, files=(), scanned=1))
+    made = (one, library, target, built, tmp_path / "out", copied(root))
+    if good:
+        assert stage.stage_built(*made).module == module
+    else:
+        with pytest.raises(IncompatibleError, match="holds no code"):
+            stage.stage_built(*made)
+
+
+def test_an_order_of_another_gpubuild_is_refused(tmp_path: Path) -> None:
+    file = trees.write(tmp_path / "order.json", '{"method": "teleport"}')
+    with pytest.raises(IntegrityError, match="is not what was made") as caught:
+        pick_up(tmp_path, digest(file))
+    assert "not of this gpubuild" in caught.value.why
+
+
+@pytest.fixture
+def with_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation in which an earlier run was broken off."""
+    root = trees.linux(tmp_path / "root")
+    transactions = Transactions(root / "usr/local/lib/ollama")
+    folder = trees.write(tmp_path / "new/libggml-cuda.so", trees.cuda_module()).parent
+    target = root / "usr/local/lib/ollama/cuda_v13_gpubuild_sm90"
+    lock = transactions.locked()
+    transactions.apply(transactions.prepare("enable", [Change(target=target, content=folder)], None))
+    lock.release()
+    monkeypatch.setenv("GPUBUILD_DEVICES", "gfx1032")
+    monkeypatch.setattr("buildtool.cli.ollama_change.this_site", lambda: copied(root))
+    return root
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--print-script"])
+def test_what_only_shows_takes_nothing_back(with_journal: Path, option: str) -> None:
+    before = sorted(map(str, with_journal.rglob("*")))
+    shown = CliRunner().invoke(app, ["ollama", "enable", option, "--method", "retarget"])
+    assert shown.exception is None, shown.output
+    assert sorted(map(str, with_journal.rglob("*"))) == before
+
+
+def test_what_needs_nothing_says_so_in_json_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = trees.linux(tmp_path / "root")
+    monkeypatch.setattr("buildtool.cli.ollama_change.this_site", lambda: copied(root))
+    monkeypatch.setattr("buildtool.cli.ollama_change.find_devices", lambda *_words: (trees.H100,))
+    served = json.loads(CliRunner().invoke(app, ["ollama", "enable", "--yes", "--json"]).stdout)
+    assert (served["purpose"], served["method"], served["changed"]) == ("enable", "served", [])
+    monkeypatch.setattr("buildtool.cli.ollama_change.find_devices", lambda *_words: (trees.RX6600,))
+    no = json.loads(CliRunner().invoke(app, ["ollama", "enable", "--json"], input="n\n").stdout)
+    assert (no["purpose"], no["changed"], no["notes"]) == ("enable", [], ["the answer was no"])
+    record = Record(prefix="/usr/local", program="/usr/local/bin/ollama", method="override", target="gfx1032",
+                    device="RX 6600", version="0.35.0", llama_cpp="b11081")  # fmt: skip
+    state = Transactions(root / "usr/local/lib/ollama").state
+    state.folder.mkdir()
+    state.save_record(record)
+    again = json.loads(CliRunner().invoke(app, ["ollama", "reapply", "--json"]).stdout)
+    assert (again["purpose"], again["method"], again["changed"]) == ("reapply", "override", [])
+
+
+def test_a_prefix_is_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trees.linux(tmp_path)
+    (tmp_path / "usr/local/bin/ollama").chmod(0o644)  # it need not run here
+    site = Site(system="linux")
+    for place, prefix in (("usr", "local"), ("usr/share", "../local"), ("usr/local", "."), ("usr/local/lib", "..")):
+        monkeypatch.chdir(tmp_path / place)
+        assert [one.prefix for one in find(site, prefix)] == [str(tmp_path / "usr/local")]
+    with pytest.raises(InvalidInputError, match="no Ollama below /"):
+        find(site, "../elsewhere")
+
+
+def test_a_home_with_signs_of_a_pattern_is_a_home(tmp_path: Path) -> None:
+    home = tmp_path / "[a]*"
+    trees.write(home / ".local/bin/ollama")
+    site = Site(system="linux", environ={"HOME": str(home)})
+    assert list(site.matches("{HOME}/.local/*/ollama")) == [str(home / ".local/bin/ollama")]
+
+
 def test_a_library_that_is_nowhere_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = trees.linux(tmp_path / "root")
     trees.write(tmp_path / "built/libggml-cuda.so", trees.cuda_module())
@@ -256,6 +403,13 @@ def test_a_listing_and_what_ollama_keeps_of_it() -> None:
         ("http://192.168.1.7:1234/", "192.168.1.7:1234"),
         (":9999", "127.0.0.1:9999"),
         ("[::]:11434", "127.0.0.1:11434"),
+        ("[::1]", "::1:11434"),
+        ("::1", "::1:11434"),
+        ("http://gpu.example", "gpu.example:80"),
+        ("https://gpu.example/path", "gpu.example:443"),
+        ("127.0.0.1:99999", "127.0.0.1:11434"),
+        ("127.0.0.1:²", "127.0.0.1:11434"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
     ],
 )
 def test_where_a_server_listens(value: str, words: str) -> None:

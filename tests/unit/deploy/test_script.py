@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import msgspec
 import ollama_trees as trees
 import pytest
 import tree_sitter
@@ -130,8 +131,10 @@ def test_the_units_that_gpubuild_writes_are_systemds_own_language(tmp_path: Path
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("no systemd-analyze on this machine")
-    (tmp_path / watch.PATH_UNIT).write_text(watch.path_unit("/usr/local/bin/ollama"))
-    (tmp_path / watch.SERVICE_UNIT).write_text(watch.service_unit("/bin/true", "/usr/local/x"))
+    odd = f'{tmp_path}/my 100% $HOME "tool" \\x'
+    command = watch.line_of((odd, "ollama", "reapply", "--prefix", odd, "--now"))
+    (tmp_path / watch.PATH_UNIT).write_text(watch.path_unit(odd))
+    (tmp_path / watch.SERVICE_UNIT).write_text(watch.service_unit(command, odd))
     (tmp_path / UNIT).write_text("[Service]\nExecStart=/bin/true serve\n")
     (tmp_path / f"{UNIT}.d").mkdir()
     (tmp_path / f"{UNIT}.d/50-gpubuild.conf").write_bytes(drop_in_text({"A": "1"}, "RX 6600 (gfx1032)"))
@@ -139,6 +142,19 @@ def test_the_units_that_gpubuild_writes_are_systemds_own_language(tmp_path: Path
     done = subprocess.run([analyze, "verify", "--man=no", *units], capture_output=True, text=True, check=False)
     ours = [line for line in done.stderr.splitlines() if str(tmp_path) in line or "gpubuild" in line]
     assert (done.returncode, ours) == (0, []), done.stderr
+
+
+def test_what_systemd_runs_is_what_was_meant() -> None:
+    words = ("/home/me/my tools/gpubuild", "--prefix", 'a "b" \\c $HOME ${X} 100%h')
+    line = watch.line_of(words)
+    assert line == ('/usr/bin/env "/home/me/my tools/gpubuild" --prefix "a \\"b\\" \\\\c $$HOME $${X} 100%%h"')
+
+
+def test_a_card_with_a_name_of_several_lines_stays_in_its_comment(tmp_path: Path) -> None:
+    odd = msgspec.structs.replace(trees.RX6600, name="RX 6600\nrm -rf x")
+    site, one, plan = planned(trees.linux(tmp_path), odd, "linux", "override")
+    text = script(site, one, plan, Wish(), "linux")
+    assert not any(line.startswith("rm -rf") for line in text.splitlines())
 
 
 def test_without_systemd_nobody_watches(tmp_path: Path) -> None:

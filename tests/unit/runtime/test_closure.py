@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,29 @@ def test_a_library_that_is_nowhere_is_named_with_who_wants_it(place: Path, strin
         followed(place, "libamdhip64.so.6")
     assert f"libamdhip64.so.6 {verb}" in caught.value.what
     assert str(place / "vendor") in caught.value.why
+
+
+@settings(max_examples=60, deadline=None)
+@given(position=st.integers(0, 900), value=st.integers(0, 255))
+def test_a_damaged_library_is_an_error_of_ours_or_read(
+    tmp_path_factory: pytest.TempPathFactory, position: int, value: int
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "x.so"
+    data = bytearray(shared("libc.so.6", "liba.so.1", soname="x.so"))
+    data[position % len(data)] = value
+    path.write_bytes(data)
+    with contextlib.suppress(BuildError):
+        assert all(isinstance(name, str) for name in needed(path))
+
+
+@pytest.mark.parametrize("offset", [1 << 63, (1 << 64) - 1, 1 << 32])
+def test_a_table_that_lies_nowhere_is_damage(tmp_path: Path, offset: int) -> None:
+    data = bytearray(shared("libc.so.6", soname="x.so"))
+    table = int.from_bytes(data[40:48], "little")
+    struct.pack_into("<Q", data, table + 64 + 24, offset)  # where .dynamic lies
+    (tmp_path / "x.so").write_bytes(data)
+    with pytest.raises(BuildError, match="no library that can be bundled"):
+        needed(tmp_path / "x.so")
 
 
 def test_every_row_says_why_and_where_from() -> None:
