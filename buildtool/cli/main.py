@@ -32,7 +32,7 @@ from buildtool.cli.index import index_app
 from buildtool.cli.ollama_change import ollama_app
 from buildtool.cli.patch import patch_app
 from buildtool.cli.toolchain import toolchain_app
-from buildtool.errors import GpubuildError, StorageError
+from buildtool.errors import GpubuildError, InvalidInputError, StorageError
 
 INTERRUPTED = 130
 
@@ -144,9 +144,10 @@ def _failed(error: Exception, *, as_json: bool) -> int:
 
 def _unexpected(error: Exception) -> GpubuildError:
     if isinstance(error, OSError) and error.errno is not None:
-        from buildtool.store.storage import FULL, REFUSED
+        from buildtool.store.storage import BAD_PATH, FULL, REFUSED
 
         kind = StorageError if error.errno in FULL | REFUSED else GpubuildError
+        kind = InvalidInputError if error.errno in BAD_PATH else kind
         where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
         return kind(": ".join(filter(None, [error.strerror, where])))
     return GpubuildError(

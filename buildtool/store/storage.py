@@ -14,6 +14,8 @@ from buildtool.errors import StorageError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+BAD_PATH = frozenset({errno.ENAMETOOLONG, errno.ELOOP})  # of a name that no file could have
+IN_THE_WAY = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EISDIR})  # a file where a folder should be, or the reverse
 MOVE_HINT = "Name another place with GPUBUILD_STORE (toolchains, sources) and GPUBUILD_CACHE (downloads, builds)."
 
 
@@ -89,7 +91,7 @@ def storage_errors(path: Path, purpose: str, *, needed: int | None = None, hint:
             size = f"It needs {readable_size(needed)}; " if needed else ""
             why = f"{size}{readable_size(free_bytes(path))} are free on {file_system(path)}."
             raise StorageError(what, why=why, hint=f"Free some space. {hint}") from error
-        if error.errno in REFUSED or isinstance(error, NotADirectoryError):
+        if error.errno in REFUSED | BAD_PATH | IN_THE_WAY:
             what = f"{error.filename or path} cannot be written ({purpose})."
             raise StorageError(what, why=error.strerror or str(error), hint=hint) from error
         raise

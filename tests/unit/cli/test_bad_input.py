@@ -118,6 +118,27 @@ def test_paths_that_nothing_can_be_done_with(run: Run, line: str, words: list[st
     assert [word for word in words if word not in err] == []
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("index build wheels --out file", 10),
+        ("index yank loop x.whl", 10),
+        ("matrix run --cover cpu --dir file", 10),
+        ("matrix run --cover cpu --dir loop", 10),
+        (f"plan --source ./{'a' * 300} --host host.json", 12),
+        (f"inspect {'a' * 300}", 12),
+    ],
+)
+def test_a_place_that_is_something_else_is_told_and_stays(run: Run, tmp_path: Path, line: str, code: int) -> None:
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    left, _, err = run(line)
+    assert left == code, err
+    assert err.count("error:") == 1
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_the_widely_copied_recipe_is_refused_for_the_right_reason_with_the_right_offers(run: Run) -> None:
     code, _, err = run('plan --toolkit "cuda==11.4" --target "30;35;37;50;52" --host host.json')
     assert code == 4

@@ -54,7 +54,8 @@ def test_an_error_prints_what_why_and_what_next(
     ("error", "code"),
     [(KeyboardInterrupt(), 130), (RuntimeError("odd"), 1), (OSError(errno.ENOSPC, "No space", "/x"), 10),
      (OSError(errno.ENOSPC, "No space"), 10), (PermissionError(errno.EACCES, "No", b"/x"), 10),
-     (FileNotFoundError(errno.ENOENT, "None", "/x"), 1)],
+     (FileNotFoundError(errno.ENOENT, "None", "/x"), 1), (OSError(errno.ENAMETOOLONG, "Too long", "/x"), 12),
+     (OSError(errno.ELOOP, "Loop", "/x"), 12)],
 )  # fmt: skip
 def test_no_traceback_reaches_a_user(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int
