@@ -136,8 +136,9 @@ def _verdicts(out: Console, result: Inspection) -> None:
             (answer, f"{_several(paths)}: {reason}")
             for (answer, reason), paths in sorted(groups.items(), key=lambda group: ORDER.index(group[0][0]))
         ]
+    about = escape(str(result.device))
     for answer, words in lines:
-        out.print(f"on {result.device}: [{COLOURS[answer]}]{ANSWERS[answer]}[/{COLOURS[answer]}]  {escape(words)}")
+        out.print(f"on {about}: [{COLOURS[answer]}]{ANSWERS[answer]}[/{COLOURS[answer]}]  {escape(words)}")
 
 
 def _several(paths: list[str]) -> str:

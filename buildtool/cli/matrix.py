@@ -219,6 +219,7 @@ def find_sites(wish: Wish) -> tuple[Site, ...]:
 
 def show(found: Matrix) -> None:
     """Print the table, why there are no fewer jobs, and what is not served."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_edge=False)
@@ -228,7 +229,7 @@ def show(found: Matrix) -> None:
         about = "" if job.measured else "~"
         table.add_row(
             job.name, job.toolkit + (" (root fs)" if job.provider == "rootfs" else ""), " ".join(job.targets),
-            ", ".join(job.cards), f"<={job.glibc}" if job.glibc else "", f"{about}{job.megabytes}",
+            escape(", ".join(job.cards)), f"<={job.glibc}" if job.glibc else "", f"{about}{job.megabytes}",
             f"{about}{job.minutes}",
         )  # fmt: skip
     stdout_console().print(table)

@@ -61,9 +61,9 @@ class Reporter:
             from rich.progress import BarColumn, Progress, TextColumn
 
             self._progress = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),  # file names may have brackets
                 BarColumn(bar_width=24),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 console=stderr_console(),
                 transient=True,
             )

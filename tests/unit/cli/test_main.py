@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import sys
 
 import pytest
+from rich.console import Console
 
 from buildtool import errors
 from buildtool.cli import main as door
+from buildtool.cli import progress
 from buildtool.cli.progress import clock, remaining_seconds
 
 
@@ -64,6 +67,17 @@ def test_no_traceback_reaches_a_user(
     said = capsys.readouterr().err
     assert "Traceback" not in said
     assert isinstance(error, RuntimeError) == ("does not handle" in said)
+
+
+def test_a_name_with_brackets_is_shown_on_a_terminal_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich takes such words for its own markup, and ended with a traceback at one that closes nothing."""
+    shown = io.StringIO()
+    monkeypatch.setattr(progress, "stderr_console", lambda: Console(file=shown, force_terminal=True, width=200))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with progress.Reporter() as reporter:
+        reporter.show("unpack lib[red].tar", 1, 2, "[/usr/bin/cc] x[1].o")
+    assert "unpack lib[red].tar" in shown.getvalue()
+    assert "[/usr/bin/cc] x[1].o" in shown.getvalue()
 
 
 def test_the_estimate_starts_from_the_book_and_learns_the_machine() -> None:
