@@ -248,6 +248,10 @@ def show(found: Matrix) -> None:
 def _workflow(found: Matrix, provider: Provider, ci: Ci, out: Path | None) -> None:
     from buildtool.matrix.write import render, write
 
+    if ci.secret_cache:
+        where = "a secret" if provider == "github" else "a masked variable"
+        note = f"The cache's address holds a password, so it is not written down: set GPUBUILD_REMOTE_CACHE as {where}."
+        stderr_console().print(note, markup=False, soft_wrap=True)
     if out is None:
         typer.echo(render(found, provider, ci), nl=False)
         stderr_console().print("The jobs need their locks beside it: write both with --out DIR.", markup=False)

@@ -9,6 +9,7 @@ import msgspec
 from buildtool import __version__
 from buildtool.matrix.model import Job, Matrix
 from buildtool.matrix.platforms import HERE, Platform, platforms
+from buildtool.share.settings import holds_secret
 
 LOCKS = "locks"
 RUNTIME_FILES = "gpubuild_llama-*.whl"
@@ -28,6 +29,11 @@ class Ci(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = "gpubuild-matrix"
     url: str = ""
     cache: str = ""
+
+    @property
+    def secret_cache(self) -> bool:
+        """Whether the cache's address holds a password: then the jobs take it from a secret of the repository."""
+        return bool(self.cache) and holds_secret(self.cache)
 
 
 def platform(job: Job) -> Platform:

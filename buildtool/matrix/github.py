@@ -51,7 +51,7 @@ def _job(job: Job, ci: Ci) -> Value:
         value["container"] = container
     env: dict[str, Value] = {"GPUBUILD_CACHE": ".gpubuild-cache"}  # the workspace has another path in a container
     if ci.cache:
-        env["GPUBUILD_REMOTE_CACHE"] = ci.cache
+        env["GPUBUILD_REMOTE_CACHE"] = "${{ secrets.GPUBUILD_REMOTE_CACHE }}" if ci.secret_cache else ci.cache
         env["GPUBUILD_REMOTE_CACHE_KEY"] = "${{ secrets.GPUBUILD_REMOTE_CACHE_KEY }}"
     value["env"] = env
     value["defaults"] = {"run": {"shell": "bash"}}

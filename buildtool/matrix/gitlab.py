@@ -32,7 +32,8 @@ def _job(job: Job, ci: Ci) -> Value:
         value["image"] = row.image
     variables: dict[str, Value] = {"GPUBUILD_CACHE": "$CI_PROJECT_DIR/.gpubuild-cache"}
     if ci.cache:
-        variables["GPUBUILD_REMOTE_CACHE"] = ci.cache  # the key is a masked variable of the project
+        if not ci.secret_cache:  # else it is a masked variable of the project, as the key is
+            variables["GPUBUILD_REMOTE_CACHE"] = ci.cache
     else:
         paths: list[Value] = [".gpubuild-cache/sccache", ".gpubuild-cache/ccache"]
         value["cache"] = {"key": job.cache_key, "fallback_keys": [job.cache_prefix + "protected"], "paths": paths}

@@ -80,11 +80,22 @@ def _kept() -> Setting | None:
     return checked(found.url, found.key, str(path))
 
 
-def checked(url: str, key: str, source: str) -> Setting:
-    """Return a setting whose address and key have the right form.
+def holds_secret(url: str) -> bool:
+    """Whether an address holds a password or another secret, so that it must not be written where others read.
 
     Raises:
-        InvalidInputError: they have not.
+        InvalidInputError: it is no address of a cache.
+    """
+    require_address(url)
+    address = urlsplit(url)
+    return bool(address.password) or any(_SECRET.search(name) for name, _ in parse_qsl(address.query))
+
+
+def require_address(url: str) -> None:
+    """Refuse what is no address of a cache.
+
+    Raises:
+        InvalidInputError: it is none.
     """
     try:
         address = urlsplit(url)
@@ -98,6 +109,15 @@ def checked(url: str, key: str, source: str) -> Setting:
         what = f"{url!r} is no address of a cache."
         hint = "Write it like redis://cache.lan:6379, s3://bucket/folder?region=eu-1, https://host/dav or file:///mnt/cache."
         raise InvalidInputError(what, hint=hint)
+
+
+def checked(url: str, key: str, source: str) -> Setting:
+    """Return a setting whose address and key have the right form.
+
+    Raises:
+        InvalidInputError: they have not.
+    """
+    require_address(url)
     try:
         length = len(bytes.fromhex(key))
     except ValueError:

@@ -70,6 +70,22 @@ def test_a_pipeline_has_the_same_jobs_and_shares_a_cache_when_there_is_one() -> 
     assert all("actions/cache@" not in json.dumps(github["jobs"][job.name]) for job in found.jobs)
 
 
+@pytest.mark.parametrize("url", ["redis://me:hush@cache:6379", "s3://bucket/x?secret_access_key=hush&region=eu"])
+def test_the_password_of_a_cache_is_not_written_into_a_repository(url: str) -> None:
+    found = matrix("RTX 3060")
+    github, gitlab = (render(found, provider, Ci(cache=url)) for provider in ("github", "gitlab"))
+    assert "hush" not in github + gitlab
+    (job,) = (yaml.safe_load(github)["jobs"][one.name] for one in found.jobs)
+    assert job["env"]["GPUBUILD_REMOTE_CACHE"] == "${{ secrets.GPUBUILD_REMOTE_CACHE }}"
+    assert all("actions/cache@" not in step.get("uses", "") for step in job["steps"])
+    assert "GPUBUILD_REMOTE_CACHE" not in gitlab, "a masked variable of the project is there by itself"
+
+
+def test_a_cache_that_is_no_address_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="is no address of a cache"):
+        render(matrix("RTX 3060"), "github", Ci(cache="cache.lan"))
+
+
 def test_the_published_wheels_are_signed_by_an_identity_that_only_the_last_job_has() -> None:
     found = matrix()
     document = yaml.safe_load(render(found, "github", Ci()))
