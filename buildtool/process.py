@@ -27,6 +27,7 @@ from buildtool.kept import Kept
 TAIL_LINES = 30
 KILL_GRACE_S = 5.0
 LONGEST_LINE = 1 << 16  # characters; a longer line comes in pieces, so that one without an end takes no memory
+SHOWN_CHARACTERS = 4000  # of one line in an error
 KEPT_OUTPUT = 64 << 20  # characters of a program that runs to its end
 KEPT_BESIDE = 4 << 20  # characters of one that runs beside us, for hours perhaps
 
@@ -168,7 +169,7 @@ class _Sink:
         if self._log is not None:
             self._log.write(raw)
         line = raw.rstrip("\n")
-        self.tail.append(line)
+        self.tail.append(line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} ...")
         self.kept.add(raw)
         if self._on_line is not None:
             self._on_line(line)

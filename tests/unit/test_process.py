@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from buildtool.errors import MissingToolError, ProcessError
 from buildtool.kept import Kept
-from buildtool.process import KEPT_BESIDE, LONGEST_LINE, background, run, run_detached
+from buildtool.process import KEPT_BESIDE, LONGEST_LINE, SHOWN_CHARACTERS, background, run, run_detached
 
 
 def python(code: str) -> list[str]:
@@ -40,6 +40,13 @@ def test_a_failure_carries_command_code_and_last_lines() -> None:
     assert "exit code 7" in caught.value.what
     assert caught.value.details == ("last words",)
     assert "SystemExit(7)" in caught.value.why
+
+
+def test_a_failure_shows_the_beginning_of_a_very_long_line() -> None:
+    with pytest.raises(ProcessError) as caught:
+        run(python("print('a' * 20_000 + 'b'); raise SystemExit(7)"))
+    (line,) = caught.value.details
+    assert line == "a" * SHOWN_CHARACTERS + " ..."
 
 
 def test_a_missing_program_says_so() -> None:
