@@ -185,22 +185,35 @@ def prune_toolkits(
 ) -> None:
     """Delete every toolkit of the store that no build directory uses."""
     from buildtool.build.uses import builds_with
-    from buildtool.toolchain import installed, remove
+    from buildtool.toolchain import installed
 
     unused = [toolkit for toolkit in installed() if not builds_with(toolkit.path)]
+    if not unused and not as_json:
+        typer.echo("Nothing to delete: every toolkit of the store is used by a build.")
+        return
     if not dry_run:
-        for toolkit in unused:
-            remove(toolkit.name)
+        unused = _removed(unused)
     if as_json:
         print_json({"schema": SCHEMA, "dry_run": dry_run, "removed": unused})
-        return
-    if not unused:
-        typer.echo("Nothing to delete: every toolkit of the store is used by a build.")
         return
     for toolkit in unused:
         typer.echo(f"{'Would remove' if dry_run else 'Removed'} {toolkit.name} ({_size(toolkit.bytes)}).")
     total = _size(sum(toolkit.bytes for toolkit in unused))
     typer.echo(f"{total} {'would be' if dry_run else 'are'} free again.")
+
+
+def _removed(toolkits: list[InstalledToolkit]) -> list[InstalledToolkit]:
+    """Delete toolkits and return those that are gone; what is in use stays, and is told."""
+    from buildtool.errors import StorageError
+    from buildtool.toolchain import remove
+
+    gone = []
+    for toolkit in toolkits:
+        try:
+            gone.append(remove(toolkit.name))
+        except StorageError as error:
+            print_note(f"{toolkit.name} stays: {error.what} {error.why}".rstrip())
+    return gone
 
 
 def _choice(

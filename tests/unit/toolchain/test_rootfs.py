@@ -24,6 +24,7 @@ from buildtool.errors import (
     UnknownNameError,
 )
 from buildtool.store import storage
+from buildtool.store.entries import Store
 from buildtool.toolchain import Toolchain, acquire, install, installed, pinned, remove, show
 from buildtool.toolchain.rootfs.layout import vulkan_parts
 from buildtool.toolchain.rootfs.record import owners, packages
@@ -265,6 +266,23 @@ def test_it_is_listed_shown_pruned_and_gives_its_space_back(
     assert [one["name"] for one in json.loads(capsys.readouterr().out)["removed"]] == [only.name]
     assert installed() == []
     assert not Path(only.path).exists()
+
+
+@pytest.mark.usefixtures("debian")
+def test_prune_goes_on_after_a_toolkit_that_is_in_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made()
+    (only,) = installed()
+    with Store().locked(only.store_kind, only.key):
+        monkeypatch.setattr(sys, "argv", ["gpubuild", "toolchain", "prune"])
+        with pytest.raises(SystemExit) as left:
+            main()
+    told = capsys.readouterr()
+    assert left.value.code == 0
+    assert f"{only.name} stays:" in told.err
+    assert "Removed" not in told.out
+    assert installed() == [only]
 
 
 @pytest.mark.usefixtures("debian")
