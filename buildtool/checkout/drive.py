@@ -16,6 +16,7 @@ from buildtool.build.configure import hermetic_environment
 from buildtool.build.door import Door
 from buildtool.build.ninja import STATUS, parse_failure, parse_step
 from buildtool.checkout.copying import llama_cpp_copy, refreshed
+from buildtool.checkout.libc import newest_glibc
 from buildtool.checkout.model import Built, Order, Part
 from buildtool.checkout.order import RUNNER_DIR
 from buildtool.compat.recipes import load_recipe
@@ -114,6 +115,7 @@ class _Site:
             order=self.order,
             patches=patches,
             runners=_runners(self.stage / "lib/ollama"),
+            glibc=newest_glibc(self.stage / "lib/ollama"),
             seconds=time.monotonic() - began,
             log=self.log.name,
         )

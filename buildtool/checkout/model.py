@@ -61,6 +61,7 @@ class Built(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         order: what was built.
         patches: names of the patches that changed the copy, with their targets.
         runners: folders below lib/ollama that hold a backend.
+        glibc: the C library that its programs and modules need where they run, "" for none.
         seconds: wall time.
         log: path of the complete log.
     """
@@ -70,5 +71,6 @@ class Built(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     order: Order
     patches: dict[str, tuple[str, ...]]
     runners: tuple[str, ...]
+    glibc: str = ""
     seconds: float
     log: str

@@ -50,7 +50,8 @@ def compile_checkout(
     place = (out / FOLDER).absolute()
     require_ours(place)
     request = ask.make_request(ask.Wish({**wish, "source": None}))
-    plan = _plan(tree, wish, find_host())
+    host = find_host()
+    plan = _plan(tree, wish, host)
     order = make_order(tree, plan, request.add_targets, whole=request.base == "recipe" and not request.targets)
     compared = require(order, plan.host_compiler)
     require_usable(plan.toolkit)
@@ -65,7 +66,19 @@ def compile_checkout(
         toolchain = acquire(toolkit, plan.host_compiler, progress=downloads)
         count = job_count(jobs, device_code=plan.backend in {"cuda", "rocm"})
         built = build(order, toolchain, work.absolute(), place, jobs=count, progress=reporter)
+        if words := _too_new(built.glibc, host):
+            reporter.note(words)
     _show(built, as_json=as_json)
+
+
+def _too_new(glibc: str, host: Host) -> str:
+    """Say that what was built inside a newer system does not start on this one, "" where it does."""
+    from buildtool.compat.versions import Release
+
+    here = host.libc.version if host.libc is not None and host.libc.name == "glibc" else ""
+    if not glibc or not here or Release.parse(glibc).numbers <= Release.parse(here).numbers:
+        return ""
+    return f"It was built inside a newer system and does not start on this one: it needs glibc {glibc}, here is {here}."
 
 
 def _refuse_foreign(wish: ask.Wish) -> None:

@@ -112,6 +112,22 @@ def test_a_real_kernel_is_compiled_by_a_fetched_cuda_for_the_target(tmp_path: Pa
     assert json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)["targets"] == ["sm_90"]
 
 
+@pytest.mark.slow
+def test_with_another_rocm_beside_ollamas_own_list_the_runner_is_called_by_what_built_it(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    """Inside a root filesystem with ROCm 7.0; Ollama's preset is for 7.2, and its list is patched."""
+    tree, out = checkout.new(tmp_path / "ollama"), tmp_path / "dist"
+    wish = ("--backend", "rocm", "--toolkit", "rocm==7.0.*", "--base", "recipe", "--add-target", "gfx1032")
+    done = gpubuild(env, tree, out, *wish, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    built = json.loads(done.stdout)
+    assert built["glibc"], "what a newer system compiled says what it needs"
+    assert (built["runners"], built["order"]["parts"][1]["preset"]) == (["rocm_v7_0"], "rocm_v7_2_linux")
+    module = (out / "ollama/lib/ollama/rocm_v7_0/libggml-hip.so").read_bytes()
+    assert b"TARGETS=gfx90a:xnack-,gfx1030,gfx1100,gfx1032\0" in module
+
+
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [

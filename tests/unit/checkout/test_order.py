@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Literal, cast
 
 import checkout
 import msgspec
 import pytest
+from elftools.elf.elffile import ELFFile
 from typer.testing import CliRunner
 
 from buildtool.checkout import majors, make_order, needs, require
 from buildtool.checkout.copying import refreshed
 from buildtool.checkout.facts import facts
+from buildtool.checkout.libc import newest_glibc
 from buildtool.checkout.presets import Presets
 from buildtool.cli.main import app
+from buildtool.cli.ollama_checkout import _too_new as too_new
 from buildtool.compat import resolve
 from buildtool.compat.model import Backend, Plan, PlanToolkit, Request
 from buildtool.errors import GpubuildError, IncompatibleError, InvalidInputError, MissingToolError
-from buildtool.probe.model import Host, HostCompiler, OperatingSystem
+from buildtool.probe.model import Host, HostCompiler, Libc, OperatingSystem
 from buildtool.source.ollama import OllamaTree, recognise
 
 GCC = HostCompiler(family="gcc", version="12.2.0", cxx="/usr/bin/g++", cc="/usr/bin/gcc")
@@ -203,6 +208,32 @@ def test_a_name_that_was_a_file_may_become_a_folder_and_back(tmp_path: Path, way
     assert (copy / last.relative_to(top)).read_text() == "two"
     assert (copy / "main.go").read_text() == checkout.GO["main.go"]
     assert not first.exists() or first.is_dir()
+
+
+# --- what came out ----------------------------------------------------------------------------------------------------
+
+
+def test_the_c_library_that_is_needed_is_read_from_the_files(tmp_path: Path) -> None:
+    assert newest_glibc(tmp_path) == ""
+    (tmp_path / "lib/deep").mkdir(parents=True)
+    (tmp_path / "lib/text.so").write_text("no library")
+    (tmp_path / "lib/cut.so").write_bytes(b"\x7fELF\2\1" + bytes(90))
+    (tmp_path / "lib/loop").symlink_to("loop")
+    assert newest_glibc(tmp_path) == ""
+    python = Path(sys.executable).resolve()
+    shutil.copy(python, tmp_path / "lib/deep/program")
+    with python.open("rb") as handle:
+        section = next(iter(ELFFile(handle).iter_sections(type="SHT_GNU_verneed")))
+        names = [version.name for _, versions in section.iter_versions() for version in versions]
+    found = [tuple(map(int, name.removeprefix("GLIBC_").split(".")[:2])) for name in names if name.startswith("GLIBC_")]
+    assert newest_glibc(tmp_path) == ".".join(map(str, max(found)))
+
+
+def test_what_does_not_start_here_is_said() -> None:
+    host = msgspec.structs.replace(HOST, libc=Libc(name="glibc", version="2.36"))
+    assert too_new("2.36", host) == too_new("2.4", host) == too_new("", host) == ""
+    assert "needs glibc 2.43, here is 2.36" in too_new("2.43", host)
+    assert too_new("2.43", msgspec.structs.replace(HOST, libc=Libc(name="musl", version="1.2"))) == ""
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
