@@ -212,11 +212,11 @@ def absolute_source(source: str, recipe: str = "llama.cpp") -> str:
     """
     from buildtool.compat.recipes import load_recipe
     from buildtool.compat.sources import is_path
-    from buildtool.store.paths import expanded
+    from buildtool.store.paths import resolved
 
     if not is_path(source, load_recipe(recipe)):
         return source
-    path = expanded(source).resolve()
+    path = resolved(source)
     if not path.is_dir():
         what = f"There is no directory {source!r} to take the source from."
         raise InvalidInputError(what, hint="Name a tree, a source of the recipe, a git URL#tag, or an archive URL.")

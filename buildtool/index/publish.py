@@ -18,6 +18,7 @@ from buildtool.index.model import CATALOGUE, Catalogue, IndexedWheel
 from buildtool.index.page import people_page
 from buildtool.index.simple import group_pages
 from buildtool.store.digest import sha256_of
+from buildtool.store.paths import resolved
 from buildtool.store.placing import draft_of, write_whole
 from buildtool.store.storage import require_space, storage_errors
 
@@ -55,10 +56,10 @@ def build_index(folders: tuple[Path, ...], out: Path, *, url: str = "", replace:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".gpubuild-index.lock"):
             published = catalogue_of(out)
-            sources = dict.fromkeys(path.resolve() for path in (*folders, out))
+            sources = dict.fromkeys(resolved(path) for path in (*folders, out))
             if replace:
                 published = Catalogue(wheels=())
-                sources = dict.fromkeys(path.resolve() for path in folders)
+                sources = dict.fromkeys(resolved(path) for path in folders)
             found = collect(sources, published)
             return _write(found, out, url)
 
@@ -85,7 +86,7 @@ def yank(folder: Path, name: str, reason: str | None) -> Built:
             msgspec.structs.replace(wheel, yanked=reason) if wheel.filename == name else wheel
             for wheel in catalogue.wheels
         )
-        return _write(collect([folder.resolve()], Catalogue(wheels=marked)), folder, _url_of(folder))
+        return _write(collect([resolved(folder)], Catalogue(wheels=marked)), folder, _url_of(folder))
 
 
 def _names(catalogue: Catalogue) -> tuple[str, ...]:

@@ -36,3 +36,16 @@ def expanded(path: str | Path) -> Path:
     except RuntimeError as error:
         what = f"{str(path)!r} names the home directory of a user that is not known here."
         raise InvalidInputError(what, hint="Write the whole path.") from error
+
+
+def resolved(path: str | Path) -> Path:
+    """Return where a path that a person wrote leads, its links followed.
+
+    Raises:
+        InvalidInputError: as `expanded` says, or its links lead in a circle.
+    """
+    try:
+        return expanded(path).resolve()
+    except RuntimeError as error:  # until Python 3.12; a later one returns the circle, where there is nothing
+        what = f"{str(path)!r} is a link that leads in a circle."
+        raise InvalidInputError(what, hint="Name the file or folder itself.") from error

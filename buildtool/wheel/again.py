@@ -10,7 +10,7 @@ import msgspec
 
 from buildtool.compat.model import Plan
 from buildtool.errors import IntegrityError, InvalidInputError
-from buildtool.store.paths import expanded
+from buildtool.store.paths import resolved
 from buildtool.wheel.reading import read_plan
 
 _DIGEST = re.compile(r"\.h([0-9a-f]{8})(?:\.|$)")  # what `buildtool.compat.fixed.with_local_digest` adds to a version
@@ -44,7 +44,7 @@ def again(wheel: Path, source: Path | None = None) -> Plan:
     if named is not None and not digest.startswith(named[1]):
         what = f"{source} is not the tree that {wheel.name} was built from."
         raise IntegrityError(what, why=f"Its digest begins with {digest[:8]}, the wheel's version names {named[1]}.")
-    path = str(expanded(source).resolve())
+    path = str(resolved(source))
     return msgspec.structs.replace(plan, source=msgspec.structs.replace(plan.source, url=path))
 
 
