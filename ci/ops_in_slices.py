@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TextIO
 
 SLICE = 60  # cases of one process
-SLICES = {"MUL_MAT": 10, "MUL_MAT_ID": 10, "FLASH_ATTN_EXT": 4, "CONV_2D": 40, "CONV_3D": 30}
+SLICES = {"MUL_MAT": 10, "MUL_MAT_ID": 10, "FLASH_ATTN_EXT": 24, "CONV_2D": 40, "CONV_3D": 30}
 KIND = ("hsk", "hsv", "type_K", "type_V")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 LINE = re.compile(r"^(?:\[[A-Z0-9_]+\] .*? {2,})?\s*(?P<case>[A-Z0-9_]+\(.*\)): .*?(?P<state>OK|FAIL|not supported)")
