@@ -8,18 +8,20 @@
 # space and an umlaut in their paths, sources and toolkits fetched anew, and a clock 400 days ahead that every program is
 # given (libfaketime, by /etc/ld.so.preload). No compiler cache is used there, and SOURCE_DATE_EPOCH is not set.
 #
-# Shown for the CPU and Vulkan. A toolkit in a root filesystem that is entered (ROCm, CUDA 11.8 and 12.4) does not work yet:
-# libfaketime finds no /dev/shm that it may write inside a second bubblewrap.
+# libfaketime finds no /dev/shm that it may write inside a second bubblewrap: for a toolkit in a root filesystem that is entered
+# (ROCm, CUDA 11.8 and 12.4) and for nvcc the clock must be left alone (CLOCK=, empty).
 #
 # Needs gpubuild on PATH, mmdebstrap, bubblewrap and network; no root.
 #   SUITE, MIRROR  the Debian suite (default: this machine's, whose compiler must be that of the wheels), and where from
 #   SYSTEM         a tar file of that system, made when it is not there yet, kept for the next run
 #   SHOW           paths that the other machine may read, such as a package index of this one
 #   JOBS           parallel jobs (default: 1)
+#   CLOCK          the other machine's clock (default: +400d)
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 suite=${SUITE:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
 jobs=${JOBS:-1}
+clock=${CLOCK-+400d}
 wheels=()
 for word in "$@"; do wheels+=("$(realpath "$word")"); done
 work=$(mktemp -d)
@@ -83,7 +85,7 @@ sys.stdout.buffer.write(lock_bytes(read_plan(pathlib.Path(sys.argv[1]))))' "$whe
     clock ""
     there "${compile[@]}" --build-dir fetched --build-target ggml/src/CMakeFiles/ggml-base.dir/ggml-alloc.c.o
     rm -rf "$root$place/fetched"
-    clock "+400d"
+    clock "$clock"
     echo "there: $(there sh -c 'id -un; uname -n; umask; date +%F; g++ -dumpfullversion; python3 -V; pwd' | tr '\n' ' ')"
     echo "here:  $(id -un) $(uname -n) $(umask) $(date +%F) $(g++ -dumpfullversion) $("$python" -V)"
     there gpubuild reproduce "given/$name" --jobs "$jobs" || failed=1

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from buildtool.store.placing import write_whole
 
+CACHED = 0.25  # of the known cost: what took less was not compiled
+FORGET = 0.95
 # Seconds assumed for a step nobody has timed yet, by the kind Ninja prints.
 DEFAULT_S = {"CUDA": 30.0, "HIP": 30.0, "CXX": 5.0, "C": 2.0, "Linking": 1.0}
 
@@ -78,14 +80,18 @@ class CostBook:
         return tuple(Path(output).name.removesuffix(".o") for _, output in sorted(named, reverse=True)[:count])
 
     def learn(self, seconds: dict[str, float]) -> None:
-        """Take over what a build really cost. A step served from a cache is not what it costs: the larger wins.
+        """Take over what a build really cost.
+
+        A step that took less than a quarter of what is known came from a cache, most likely: what is known stays, and is
+        forgotten slowly, should this machine really be that much faster.
 
         Raises:
             OSError: the book cannot be written.
         """
         merged = dict(self._seconds)
         for output, value in seconds.items():
-            merged[output] = max(value, merged.get(output, 0.0) * 0.5)
+            known = merged.get(output, 0.0)
+            merged[output] = known * FORGET if value < known * CACHED else value
         self._seconds = merged
         rounded = {key: round(value, 2) for key, value in sorted(merged.items())}
         write_whole(self.path, json.dumps(rounded).encode())

@@ -20,7 +20,10 @@ from buildtool.process import run
 STATUS = "[%f/%t] "
 _STEP = re.compile(r"^\[(\d+)/(\d+)\] (.*)$")
 _FAILED = re.compile(r"^FAILED: (?:\[code=\d+\] )?(.*)$")
+# A linker says what it misses before the compiler driver says that it failed.
+_ERROR = re.compile(r"\berror\b|undefined (reference|symbol)|multiple definition|cannot find -l", re.IGNORECASE)
 ERROR_LINES = 25
+COMMAND_LENGTH = 2000  # characters of a failed command that are quoted
 FAILURE_LINES = 2000  # of the first failed step; what a compiler says after so many helps nobody
 BEFORE_LINES = 400  # of steps that succeeded, or of a Ninja that runs none
 REGENERATION = ("Re-checking globbed directories", "Re-running CMake")
@@ -177,11 +180,14 @@ def _explain(error: ProcessError, lines: list[str], log: Path) -> BuildError | S
     if failed is None:
         return BuildError(error.what, why=f"Full log: {log}", details=error.details)
     what = f"Compiling {failed.output} failed."
-    why = f"Command: {failed.command}"
+    command = failed.command
+    if len(command) > COMMAND_LENGTH:  # a link names every object
+        command = f"{command[:COMMAND_LENGTH]} ... ({len(command)} characters, whole in the log)"
+    why = f"Command: {command}"
     return BuildError(what, why=why, hint=f"The full log is {log}", details=_telling(said))
 
 
 def _telling(lines: tuple[str, ...]) -> tuple[str, ...]:
     """Keep the lines from the first error on; a compiler's notes after it rarely help more."""
-    first = next((n for n, line in enumerate(lines) if re.search(r"\b(fatal )?error\b", line, re.IGNORECASE)), None)
+    first = next((n for n, line in enumerate(lines) if _ERROR.search(line)), None)
     return lines[-ERROR_LINES:] if first is None else lines[first : first + ERROR_LINES]

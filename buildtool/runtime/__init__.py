@@ -106,7 +106,7 @@ def _key(plan: Plan, toolchain: Toolchain, module: Path) -> str:
 def _made_before(out: Path) -> RuntimeSet | None:
     try:
         known = msgspec.json.decode((out / RECORD).read_bytes(), type=RuntimeSet)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
         return None
     sound = all(Path(one.path).is_file() and Path(one.path).stat().st_size == one.bytes for one in known.libraries)
     return known if sound and all(Path(one.path).is_dir() for one in known.data) else None

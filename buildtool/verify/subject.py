@@ -130,7 +130,7 @@ def _describe(environment: Environment) -> _Description:
     try:
         done = process.run(argv, cwd=environment.scratch, env=clean_environ(), timeout_s=120)
         return msgspec.json.decode(done.output, type=_Description)
-    except (ProcessError, msgspec.MsgspecError) as error:
+    except (ProcessError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         what = "The installed runtime does not import, or does not say where its programs are."
         raise VerificationError(what, why=str(error), details=getattr(error, "details", ())) from error
 

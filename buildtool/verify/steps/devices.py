@@ -11,6 +11,11 @@ from buildtool.verify.parse_devices import parse_devices
 from buildtool.verify.subject import Subject
 
 TITLE = "devices are listed"
+# What to look at where a backend has no device. Seen on an H100 in a container, driver 580.
+_LOOK_AT = {
+    "vulkan": "VK_LOADER_DEBUG=error says which driver Vulkan could not load, and why;"
+    " NVIDIA's own needs libEGL and libX11 too (Debian: libegl1 libx11-6 libxext6)."
+}
 _PROGRAMS = ("llama-server", "llama-bench", "llama-cli")
 
 
@@ -39,7 +44,8 @@ def judge(devices: tuple[ListedDevice, ...], backends: tuple[str, ...], evidence
     absent = [name for name in backends if not any(is_device_of(device.name, name) for device in devices)]
     if absent:
         summary = f"no device for {', '.join(absent)}: not proved on a device"
-        return Findings(verdict="not-proved", summary=summary, evidence=evidence, devices=devices)
+        looks = tuple(_LOOK_AT[name] for name in absent if name in _LOOK_AT)
+        return Findings(verdict="not-proved", summary=summary, evidence=(*evidence, *looks), devices=devices)
     names = ", ".join(f"{device.name} ({device.description})" for device in devices)
     summary = names or "the CPU alone, as no GPU backend is part of the artefact"
     return Findings(verdict="passed", summary=summary, evidence=evidence, devices=devices)

@@ -82,7 +82,7 @@ def test_a_cost_book_learns_keeps_and_survives_damage(tmp_path: Path) -> None:
     book.learn({"dir/quick.cu.o": 400.0, "dir/slow.cu.o": 0.1})
     again = CostBook(path, shipped)
     assert again.cost("Building CUDA object dir/quick.cu.o") == 400
-    assert again.cost("Building CUDA object dir/slow.cu.o") == 50, "a cached step must not look cheap"
+    assert again.cost("Building CUDA object dir/slow.cu.o") == 95, "a cached step must not look cheap"
     assert again.slowest("dir/", ".cu", 1) == ("slow.cu",), "the order comes from the shipped book alone"
     path.write_text("{broken")
     assert CostBook(path, shipped).cost("Building CUDA object dir/slow.cu.o") == 100
@@ -163,6 +163,20 @@ def test_a_build_reports_every_step_and_has_nothing_left(tmp_path: Path) -> None
     assert seen.events[-1] == ("finish",)
     assert pending(NINJA, tmp_path, ("c.o",), Door(env={})) == []
     assert (tmp_path / "book.json").is_file()
+
+
+def test_a_link_that_fails_tells_what_is_missing_and_not_every_object(tmp_path: Path) -> None:
+    objects = " ".join(f"{n}.o" for n in range(2000))
+    (tmp_path / "build.ninja").write_text(
+        "rule link\n  command = printf '%s\\n' \"x.o: in function a\" \"x.o: undefined reference to b\" "
+        f'"collect2: error: ld returned 1 exit status"; exit 1 # {objects}\n  description = Linking $out\n'
+        "build c.o: link\n"
+    )
+    with pytest.raises(BuildError) as caught:
+        drive(tmp_path)
+    assert caught.value.details == ("x.o: undefined reference to b", "collect2: error: ld returned 1 exit status")
+    assert len(caught.value.why or "") < 2200
+    assert "whole in the log" in (caught.value.why or "")
 
 
 def test_a_failed_step_names_itself_and_a_later_run_resumes(tmp_path: Path) -> None:

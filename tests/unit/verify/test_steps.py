@@ -100,6 +100,8 @@ def test_every_backend_must_show_a_device() -> None:
     absent = devices.judge((H100,), ("cuda", "vulkan"), ())
     assert absent.verdict == "not-proved"
     assert "vulkan" in absent.summary
+    assert any("VK_LOADER_DEBUG" in line for line in absent.evidence)
+    assert devices.judge((), ("cuda",), ("said",)).evidence == ("said",)
 
 
 def test_one_device_of_every_kind_or_all_of_them() -> None:
