@@ -82,8 +82,8 @@ class CostBook:
     def learn(self, seconds: dict[str, float]) -> None:
         """Take over what a build really cost.
 
-        A step that took less than a quarter of what is known came from a cache, most likely: what is known stays, and is
-        forgotten slowly, should this machine really be that much faster.
+        A step that took less than a quarter of what is known came from a cache, most likely: what is known stays,
+        and is forgotten slowly, should this machine really be that much faster.
 
         Raises:
             OSError: the book cannot be written.

@@ -168,7 +168,7 @@ def test_a_build_reports_every_step_and_has_nothing_left(tmp_path: Path) -> None
 def test_a_link_that_fails_tells_what_is_missing_and_not_every_object(tmp_path: Path) -> None:
     objects = " ".join(f"{n}.o" for n in range(2000))
     (tmp_path / "build.ninja").write_text(
-        "rule link\n  command = printf '%s\\n' \"x.o: in function a\" \"x.o: undefined reference to b\" "
+        'rule link\n  command = printf \'%s\\n\' "x.o: in function a" "x.o: undefined reference to b" '
         f'"collect2: error: ld returned 1 exit status"; exit 1 # {objects}\n  description = Linking $out\n'
         "build c.o: link\n"
     )
