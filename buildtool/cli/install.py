@@ -65,7 +65,7 @@ def install(
             files = shelf.fetch(choice.wheels, Path(name), reporter.downloads())
             argv = command(target, "uv" if uv else "pip", tuple(map(str, files)), shelf.installer_options)
             reporter.note(f"{' '.join(argv[:4])} ... {shlex.join(wheel.filename for wheel in choice.wheels)}")
-            put(target, argv)
+            put(target, argv, choice.backend.family if choice.backend is not None else "")
     _show(choice, target, dry_run=False, as_json=as_json)
 
 

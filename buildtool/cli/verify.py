@@ -28,6 +28,7 @@ gpubuild verify dist/ --offline --find-links wheels/ --system-site-packages  (a 
 
 [bold]Exit codes[/bold]: 0 proved, 13 a wrong answer, 14 not proved on a device.
 """
+LONGEST_S = 1_000_000  # a socket waits at most 2^31 milliseconds
 _STYLES = {"passed": "green", "failed": "bold red", "not-proved": "yellow", "loader-proved": "yellow", "skipped": "dim"}
 
 
@@ -100,9 +101,10 @@ def _timeouts(wishes: list[str]) -> Timeouts:
             limits[step] = float(seconds)
         except ValueError:
             limits[step] = 0.0
-        if step not in Timeouts.__struct_fields__ or not 0 < limits[step] < float("inf"):
+        if step not in Timeouts.__struct_fields__ or not 0 < limits[step] <= LONGEST_S:
             what = f"--timeout {wish!r} is not STEP=SECONDS."
-            raise InvalidInputError(what, hint=f"Steps: {', '.join(Timeouts.__struct_fields__)}.")
+            hint = f"Steps: {', '.join(Timeouts.__struct_fields__)}; at most {LONGEST_S} seconds."
+            raise InvalidInputError(what, hint=hint)
     return msgspec.structs.replace(Timeouts(), **limits)
 
 

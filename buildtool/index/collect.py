@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.utils import parse_wheel_filename
+from packaging.version import Version
 
 from buildtool.errors import IntegrityError, InvalidInputError
 from buildtool.index.model import CATALOGUE, Catalogue, IndexedWheel
 from buildtool.index.wheelfile import kind_of, read_wheel
 
 LARGEST_CATALOGUE = 64 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,10 +53,12 @@ def _wrong(wheel: IndexedWheel) -> str:
     """Say what is wrong with a row of a stranger's catalogue; "" when nothing is."""
     if Path(wheel.filename).name != wheel.filename:
         return "A wheel of an index lies directly in it."
+    if not _SHA256.fullmatch(wheel.sha256):  # it names a folder of the downloads
+        return f"{wheel.sha256[:80]!r} is no sha256."
     try:
         name, version, *_ = parse_wheel_filename(wheel.filename)
         same = (str(name), version) == (wheel.distribution, Version(wheel.version))
-    except (InvalidWheelFilename, InvalidVersion) as error:
+    except ValueError as error:  # packaging's own errors, and Python's for a number of thousands of digits
         return str(error)
     if not same:
         return f"It says that this is {wheel.distribution} {wheel.version}."

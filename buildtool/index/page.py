@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from buildtool.store.storage import readable_size
 ADDRESS = "INDEX-URL"  # replaced by the server, or by `index build --url`
 TITLES = {"cuda": "NVIDIA cards", "rocm": "AMD cards (ROCm)", "vulkan": "Other cards (Vulkan)", "cpu": "No GPU"}
 SYSTEMS = {"win": "Windows", "macosx": "macOS"}
+_GLIBC = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
 
 _CSS = """
 :root{color-scheme:light dark}
@@ -68,9 +70,9 @@ def system_of(wheel: IndexedWheel) -> str:
     words = []
     for tag in wheel.platforms:
         kind, _, rest = tag.partition("_")
-        if kind == "manylinux":
-            major, minor, machine = rest.split("_", 2) if rest[:1].isdigit() else ("", "", "")
-            words.append(f"Linux {_machine(machine)}, glibc {major}.{minor} or newer")
+        glibc = _GLIBC.fullmatch(tag)
+        if glibc is not None:
+            words.append(f"Linux {_machine(glibc[3])}, glibc {glibc[1]}.{glibc[2]} or newer")
         elif kind == "linux":
             words.append(f"Linux {_machine(rest)}, only systems like the one it was built on")
         elif kind == "any":

@@ -74,9 +74,12 @@ def yank(folder: Path, name: str, reason: str | None) -> Built:
 
     Raises:
         UnknownNameError: the index has no such wheel.
+        InvalidInputError: there is no such folder.
     """
     from filelock import FileLock
 
+    if not folder.exists() and not folder.is_symlink():
+        require_folder(folder)  # the lock would make it
     with storage_errors(folder, "the index"), FileLock(folder / ".gpubuild-index.lock"):
         catalogue = catalogue_of(folder)
         if all(wheel.filename != name for wheel in catalogue.wheels):

@@ -161,7 +161,7 @@ def _targets(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[str, ...]
             if isinstance(target, ast.Name) and target.id == "TARGETS"
         }
         return msgspec.convert(values.get("TARGETS", ()), tuple[str, ...])
-    except (SyntaxError, ValueError, RecursionError, MemoryError, msgspec.ValidationError) as error:
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         what = f"{path.name} does not tell its targets."
         raise InvalidInputError(what, why=f"{module}: {error}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from buildtool.compat.versions import suggest
 from buildtool.errors import IncompatibleError, UnknownNameError
@@ -47,10 +47,10 @@ def choose(catalogue: Catalogue, host: Host, target: Target, backend: str = "aut
         if why or runtime is None:
             objections.append(Objection(wheel=wheel.filename, why=why))
         else:
-            fitting.append((_rank(wheel, host), wheel, runtime))
+            fitting.append((_rank(wheel, runtime, host), wheel, runtime))
     if not fitting:
         raise _nothing(host, objections, backend)
-    _, best, runtime = min(fitting, key=lambda one: one[0])
+    _, best, runtime = max(fitting, key=lambda one: one[0])
     others = tuple(
         Objection(wheel=wheel.filename, why="another one fits better") for _, wheel, _ in fitting if wheel != best
     )
@@ -73,17 +73,16 @@ def _check_known(backend: str, families: list[str]) -> None:
         )
 
 
-def _rank(wheel: IndexedWheel, host: Host) -> tuple[object, ...]:
-    """Return the sort key of a backend that fits; lower is better.
+def _rank(wheel: IndexedWheel, runtime: IndexedWheel, host: Host) -> tuple[object, ...]:
+    """Return the sort key of a backend that fits; higher is better.
 
-    More devices served; the vendor's own backend; code for exactly the devices' targets; the newest version; the least
-    to download.
+    The vendor's own backend; more devices served; code for exactly the devices' targets; the newest version; the least
+    to download. The version is the runtime's: a backend's own names its targets too, which say nothing of age.
     """
     devices = served(wheel, host)
     precise = sum(exact(wheel, device) for device in devices)
-    version = Version(wheel.version)
-    newest = tuple(-number for number in version.release)
-    return (ORDER.index(kind_of(wheel)), -len(devices), -precise, newest, wheel.bytes, wheel.filename)
+    newest = Version(runtime.version)
+    return (-ORDER.index(kind_of(wheel)), len(devices), precise, newest, -wheel.bytes, wheel.filename)
 
 
 def _runtime_for(
@@ -95,7 +94,7 @@ def _runtime_for(
         return None, "it does not say which runtime it belongs to"
     try:
         version = Version(wanted)
-    except InvalidVersion:
+    except ValueError:
         return None, f"it requires a runtime {wanted!r}, which is no version"
     same = [one for one in catalogue.wheels if one.role == "runtime" and Version(one.version) == version]
     problems = [(one, misfit(one, host, target.version)) for one in same]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 
 from buildtool.codeobj.model import Image
 from buildtool.codeobj.rules import will_run
@@ -31,7 +31,7 @@ def misfit(wheel: IndexedWheel, host: Host, python: str) -> str:
         return problems[0]
     try:
         fits = not wheel.requires_python or SpecifierSet(wheel.requires_python).contains(python, prereleases=True)
-    except InvalidSpecifier:
+    except ValueError:
         fits = False
     return "" if fits else f"it needs Python {wheel.requires_python}, the environment has {python}"
 

@@ -19,6 +19,7 @@ Installer = Literal["pip", "uv"]
 LOADERS = ("/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/local/lib")
 INSTALL_S = 1800.0
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
+_OBJECT = re.compile(r"^\{.*", re.MULTILINE | re.DOTALL)
 _ASK = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
 
 
@@ -42,6 +43,7 @@ def environment(python: Path | None) -> Target:
     hint = "Make one: python3 -m venv DIR; then --python DIR"
     if given.is_dir():
         given /= "Scripts/python.exe" if os.name == "nt" else "bin/python"
+    given = Path(shutil.which(str(given)) or given).absolute()  # a bare name is found as a shell finds it
     try:
         done = process.run([str(given), "-I", "-c", _ASK], timeout_s=60)
     except (ProcessError, MissingToolError) as error:
@@ -51,7 +53,7 @@ def environment(python: Path | None) -> Target:
     if not said or not _VERSION.fullmatch(said[0]):
         what = f"{given} is no Python that answers."
         raise InvalidInputError(what, why=f"It said {said[0][:80]!r}." if said else "It said nothing.", hint=hint)
-    return Target(python=str(given.absolute()), version=said[0])
+    return Target(python=str(given), version=said[0])
 
 
 def _current() -> Path:
@@ -83,17 +85,23 @@ def command(target: Target, installer: Installer, files: tuple[str, ...], option
     return (program, "pip", "install", "--python", target.python, *options, *files)
 
 
-def put(target: Target, argv: tuple[str, ...]) -> None:
+def put(target: Target, argv: tuple[str, ...], backend: str = "") -> None:
     """Install, then let the runtime say whether it can use the backend.
+
+    Args:
+        target: the environment.
+        argv: the command that installs.
+        backend: the name under which the runtime must know the new backend, such as ``cuda13``; "" for none.
 
     Raises:
         ProcessError: the installer failed.
-        VerificationError: the runtime refuses the backend, or does not start.
+        VerificationError: the runtime refuses the backend, does not find it, or does not start.
     """
     process.run(argv, timeout_s=INSTALL_S)
     try:
         done = process.run([target.python, "-m", "gpubuild_llama", "info", "--json"], timeout_s=120)
-        info = msgspec.json.decode(done.output, type=_Info)
+        said = _OBJECT.search(done.output)  # Python may warn before it
+        info = msgspec.json.decode(said[0] if said is not None else done.output, type=_Info)
     except (ProcessError, ValueError) as error:
         what = "The installed runtime does not answer."
         raise VerificationError(what, why=str(error)) from error
@@ -102,3 +110,6 @@ def put(target: Target, argv: tuple[str, ...]) -> None:
         what = "A backend in this environment cannot be used with the installed runtime."
         hint = "Uninstall it, or install the runtime it was built for."
         raise VerificationError(what, hint=hint, details=tuple(wrong))
+    if backend and all(one.name != backend for one in info.backends):
+        what = f"The installed runtime does not find its backend {backend}."
+        raise VerificationError(what, hint="The backend's wheel does not announce it: build it again.")

@@ -6,6 +6,7 @@ loses nothing but the step it was at: the build directory and the compiler cache
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Protocol
 import msgspec
 
 from buildtool import process
+from buildtool.compat.recipes import recipe_directory
 from buildtool.errors import BuildError, GpubuildError, InvalidInputError, StorageError
 from buildtool.index import Built, build_index
 from buildtool.matrix.check import check, load_listed
@@ -27,9 +29,11 @@ from buildtool.store.digest import sha256_of
 from buildtool.store.storage import delete_tree, storage_errors
 
 STATE = "state.json"
+PACKAGE = Path(__file__).parents[1]
 OURS = frozenset({"jobs", "locks", "logs", "index", STATE})
 HINT = "Name another place with --dir."
-COMPILE = (sys.executable, "-c", "from buildtool.cli.main import main; main()", "compile")
+#: Without the working directory on Python's path: what lies there under our name is not ours.
+COMPILE = (sys.executable, "-P", "-c", "from buildtool.cli.main import main; main()", "compile")
 _COUNTS = re.compile(r"^(?:sccache|ccache): (\d+) hits, (\d+) misses")
 
 
@@ -42,10 +46,14 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job cost and made: wall-clock seconds (a killed run's are lost), cache hits and misses of the last run."""
+    """What a job cost and made: wall-clock seconds (a killed run's are lost), cache hits and misses of the last run.
+
+    `digest` is its plan's, `maker` that of the gpubuild that made it.
+    """
 
     job: str
     digest: str
+    maker: str = ""
     seconds: float
     hits: int
     misses: int
@@ -147,6 +155,7 @@ class _Run:
         self.progress = progress
         self.compile = [*compile_argv, *(["--jobs", str(jobs)] if jobs else [])]
         self.state = _load_state(folder / STATE)
+        self.maker = _maker(matrix)
 
     def all(self) -> Ran:
         write_locks(self.matrix, self.folder, Ci(folder="."))
@@ -180,13 +189,13 @@ class _Run:
         return self.folder / "logs" / f"{job.name}.log"
 
     def _done(self, job: Job) -> Cost | None:
-        """Return what is known of a job that is done: for this plan, with its wheels as they were.
+        """Return what is known of a job that is done: for this plan, by this gpubuild, with its wheels as they were.
 
         Which job hands over the runtime depends on the others: one that did and does not now is not done, nor is one
         that did not and has to now.
         """
         cost = self.state.done.get(job.name)
-        if cost is None or cost.digest != job.digest:
+        if cost is None or (cost.digest, cost.maker) != (job.digest, self.maker):
             return None
         if any(fnmatchcase(made.filename, RUNTIME_FILES) for made in cost.wheels) != job.runtime:
             return None
@@ -223,8 +232,9 @@ class _Run:
         delete_tree(final)
         part.replace(final)
         cost = Cost(
-            job=job.name, digest=job.digest, seconds=round(spent, 1), hits=counts[0], misses=counts[1], wheels=wheels
-        )
+            job=job.name, digest=job.digest, maker=self.maker, seconds=round(spent, 1), hits=counts[0],
+            misses=counts[1], wheels=wheels,
+        )  # fmt: skip
         left = {name: seconds for name, seconds in self.state.spent.items() if name != job.name}
         self._remember(done={**self.state.done, job.name: cost}, spent=left)
         return cost
@@ -250,6 +260,20 @@ class _Run:
         for path in (self.folder / "index").glob("*.whl"):
             if path.name not in names:
                 path.unlink()
+
+
+def _maker(matrix: Matrix) -> str:
+    """Return a digest of gpubuild and of the recipes, which are in no plan and decide what comes of it too.
+
+    A version would not do: a checkout keeps it while its files change.
+    """
+    recipes = {recipe_directory(plan.recipe) for plan in matrix.plans}
+    digest = hashlib.sha256()
+    for folder in (PACKAGE, *sorted(recipes)):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(folder).as_posix()} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def _made(path: Path) -> Made:

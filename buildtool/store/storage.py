@@ -108,8 +108,12 @@ def make_read_only(tree: Path) -> None:
 
 
 def delete_tree(tree: Path) -> None:
-    """Delete `tree`, also where it was made read-only; nothing happens when it does not exist."""
-    if not tree.exists() and not tree.is_symlink():
+    """Delete `tree`, also where it was made read-only; nothing happens when it does not exist.
+
+    Of a link, and of a file in its place, nothing but itself goes.
+    """
+    if tree.is_symlink() or not tree.is_dir():
+        tree.unlink(missing_ok=True)
         return
     for folder, _, _ in os.walk(tree):
         Path(folder).chmod(0o755)

@@ -54,7 +54,7 @@ def compare(reference: Generation, subject: Generation, *, bound: float, labels:
     undecided = equal < len(reference.positions) and margin(reference.positions[equal]) < bound * TIE_SHARE
     worst = max(errors, default=0.0)
     divergence = ""
-    if parts and undecided and equal < len(subject.positions):
+    if parts and undecided and _listed(reference, subject, equal):
         divergence = (
             f"the reference's two best tokens at position {equal} are only "
             f"{margin(reference.positions[equal]):.4f} apart"
@@ -72,6 +72,12 @@ def compare(reference: Generation, subject: Generation, *, bound: float, labels:
         compared=len(errors),
         agrees=bool(errors) and worst <= bound and (not parts or bool(divergence)),
     )
+
+
+def _listed(reference: Generation, subject: Generation, place: int) -> bool:
+    """Tell whether the subject's token at `place` is one of the reference's candidates: of another nothing is known."""
+    candidates = {candidate.id for candidate in reference.positions[place].top_logprobs}
+    return place < len(subject.positions) and subject.positions[place].id in candidates
 
 
 def margin(position: Position) -> float:

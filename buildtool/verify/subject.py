@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from buildtool.verify.select import Selection, program
 from buildtool.wheel.filename import plain_name
 
 INSIDE = Path(__file__).parent / "inside"
+_BACKEND = "gpubuild-llama-"
 _LIBRARY = re.compile(r"(?:\.so(?:\.\d+)*|\.dll|\.dylib)$")
 
 
@@ -99,13 +101,25 @@ def installed(environment: Environment, selection: Selection, options: Options) 
         python=environment.python,
         scratch=environment.scratch,
         modules=tuple(Path(entry.path) for entry in described.backends if not entry.problem),
-        problems=tuple(f"{entry.name}: {entry.problem}" for entry in described.backends if entry.problem),
+        problems=(
+            *(f"{entry.name}: {entry.problem}" for entry in described.backends if entry.problem),
+            *_unannounced(selection, described),
+        ),
         env=_with_libraries(base | described.environment, outer),
         cpu_env=base,
         baseline_env=_with_libraries(base, tuple(described.vendor_libraries)),
         installed=tuple(" ".join(names).split()),
         outer_libraries=outer,
     )
+
+
+def _unannounced(selection: Selection, described: _Description) -> Iterator[str]:
+    """Name the backends that were installed and that the runtime does not know: nothing would run on them."""
+    known = {entry.name for entry in described.backends}
+    for wheel in selection.described:
+        name = wheel.distribution.removeprefix(_BACKEND)
+        if name != wheel.distribution and name not in known:
+            yield f"{name}: it is installed, and the runtime does not find it"
 
 
 def _as_pip_takes_it(wheel: Path, environment: Environment) -> Path:
@@ -129,7 +143,8 @@ def _describe(environment: Environment) -> _Description:
     argv = [str(environment.python), "-s", str(INSIDE / "describe.py")]
     try:
         done = process.run(argv, cwd=environment.scratch, env=clean_environ(), timeout_s=120)
-        return msgspec.json.decode(done.output, type=_Description)
+        said = done.output.strip().rpartition("\n")[2]  # what is imported may warn before
+        return msgspec.json.decode(said, type=_Description)
     except (ProcessError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         what = "The installed runtime does not import, or does not say where its programs are."
         raise VerificationError(what, why=str(error), details=getattr(error, "details", ())) from error

@@ -52,8 +52,13 @@ def judge(devices: tuple[ListedDevice, ...], backends: tuple[str, ...], evidence
 
 
 def to_prove(devices: tuple[ListedDevice, ...], *, every: bool) -> tuple[str, ...]:
-    """Return the names of the devices to prove: all, or the first of every kind."""
+    """Return the names of the devices to prove: all, or the first of every kind of each backend."""
     if every:
         return tuple(device.name for device in devices)
-    first = {device.description: device.name for device in reversed(devices)}
-    return tuple(device.name for device in devices if first[device.description] == device.name)
+    first = {_kind(device): device.name for device in reversed(devices)}
+    return tuple(device.name for device in devices if first[_kind(device)] == device.name)
+
+
+def _kind(device: ListedDevice) -> tuple[str, str]:
+    """Tell equal devices: one card is CUDA0 to one backend and Vulkan0 to another, under the same description."""
+    return device.name.rstrip("0123456789"), device.description

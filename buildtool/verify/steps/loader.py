@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from buildtool.codeobj import targets_of
-from buildtool.errors import MissingToolError
+from buildtool.errors import MissingToolError, ProcessError, StorageError
 from buildtool.store import archive
 from buildtool.verify.backends import backend_of_module, is_device_of
-from buildtool.verify.findings import Findings
+from buildtool.verify.findings import EVIDENCE_LINES, Findings
 from buildtool.verify.loading import Exercise
 from buildtool.verify.model import ListedDevice
 from buildtool.verify.rig import LoaderProof, proof_here_or_inside
@@ -31,7 +31,7 @@ def check(modules: Sequence[Path], beside: Sequence[Path]) -> Findings:
         beside: directories with the libraries that they lean on.
 
     Raises:
-        GpubuildError: a library cannot be read, or the imitation does not compile.
+        GpubuildError: a library cannot be read.
     """
     module = next((path for path in modules if backend_of_module(path.name) == BACKEND), None)
     if module is None:
@@ -41,8 +41,9 @@ def check(modules: Sequence[Path], beside: Sequence[Path]) -> Findings:
         return Findings(verdict="failed", summary=f"{module.name} holds no device code")
     try:
         proof = proof_here_or_inside(module.parent, targets, beside=beside)
-    except MissingToolError as error:
-        return Findings(verdict="not-proved", summary=f"{error.what} {error.hint}".rstrip())
+    except (MissingToolError, ProcessError, StorageError) as error:  # of the imitation: it was not made
+        evidence = error.details[-EVIDENCE_LINES:]
+        return Findings(verdict="not-proved", summary=f"{error.what} {error.hint}".rstrip(), evidence=evidence)
     return judge(proof)
 
 

@@ -48,6 +48,7 @@ def check(
     runs = [Run(subject=subject, device=device, name=device) for device in devices]
     agreements: list[Agreement] = []
     evidence: list[str] = []
+    silent: list[str] = []
     if not devices:
         runs = list(_cpu_runs(subject, modules))
     for model in models:
@@ -60,7 +61,9 @@ def check(
             bound = BOUND_REPEATED if run.name == "second run" else model.bound
             agreements += _compare(model, right, answers, reference=reference.name, subject=run.name, bound=bound)
             _require_offloaded(run, answers)
-    return judge(tuple(agreements), tuple(evidence))
+            if run.device is not None and answers.offloaded is None:
+                silent.append(run.device)
+    return _placed(judge(tuple(agreements), tuple(evidence)), silent)
 
 
 def _cpu_runs(subject: Subject, modules: tuple[Module, ...]) -> Iterator[Run]:
@@ -122,6 +125,14 @@ def _require_offloaded(run: Run, answers: Answers) -> None:
     if done != wanted:
         what = f"Only {answers.offloaded} layers went to {run.device}."
         raise VerificationError(what)
+
+
+def _placed(found: Findings, silent: list[str]) -> Findings:
+    """Pass nothing that may have been computed elsewhere: the program did not say what went to those devices."""
+    if found.verdict != "passed" or not silent:
+        return found
+    summary = f"{PROGRAM} does not say how many layers went to {', '.join(dict.fromkeys(silent))}; {found.summary}"
+    return msgspec.structs.replace(found, verdict="not-proved", summary=summary)
 
 
 def _describe(run: Run, model: Model, answers: Answers) -> str:

@@ -55,7 +55,8 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
         if found is None or found.skipped:
             what = f"{PROGRAM} does not list the device {device}."
             raise VerificationError(what, details=last_lines(done.output))
-        if not output.complete or found.total is None:
+        unexplained = done.timed_out or (done.returncode != 0 and found.status != "FAIL")
+        if not output.complete or found.total is None or unexplained:
             raise _broken(done, found, self.timeout_s)
         return found, done.output
 
@@ -63,6 +64,8 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
 def _broken(done: process.Completed, found: OpsDevice, timeout_s: float) -> VerificationError:
     reason = process.failure(done, (), timeout_s).what if done.timed_out or done.returncode else "it ended early"
     where = f"the last case it began was {found.last_case}" if found.last_case else "no case had begun"
+    if found.total is not None:
+        where = "every case had ended"
     what = f"{PROGRAM} on {found.name} did not come to its end: {reason}"
     return VerificationError(what, why=where, details=last_lines(done.output))
 

@@ -17,7 +17,7 @@ def check(wheels: tuple[Path, ...], options: Options) -> Findings:
 
     Raises:
         IntegrityError: a wheel was changed, or is not signed with the key.
-        InvalidInputError: the key is none.
+        InvalidInputError: the key is none, or the runtime, which pip would find elsewhere, is not among the wheels.
         LockFileError: a lock inside was edited.
         MissingToolError: a signature cannot be checked here.
     """
@@ -26,6 +26,7 @@ def check(wheels: tuple[Path, ...], options: Options) -> Findings:
         from buildtool.wheel.signing import read_public_key
 
         key = read_public_key(Path(options.key))
+        _require_runtime(wheels)
     found, unlisted = [], []
     for path in wheels:
         try:
@@ -38,6 +39,15 @@ def check(wheels: tuple[Path, ...], options: Options) -> Findings:
     verdict: Verdict = "not-proved" if unlisted else "passed"
     summary = unlisted[0] if unlisted else f"{files} files as listed; {_signatures(found)}"
     return Findings(verdict=verdict, summary=summary, evidence=(*unlisted, *(_words(one) for one in found)))
+
+
+def _require_runtime(wheels: tuple[Path, ...]) -> None:
+    """Refuse backends alone: the runtime that pip finds for them would run without its signature being checked."""
+    if any(path.name.startswith("gpubuild_llama_") for path in wheels) and not any(
+        path.name.startswith("gpubuild_llama-") for path in wheels
+    ):
+        what = "The runtime is not among the wheels, so its signature cannot be checked."
+        raise InvalidInputError(what, hint="Name its wheel too, or the directory that holds both.")
 
 
 def _signatures(found: list[About]) -> str:

@@ -100,6 +100,7 @@ def test_one_clear_message_and_its_own_code(run: Run, line: str, code: int, word
         ("compile --source ~nobody-of-that-name/tree", ["home directory"]),
         ("install --index ~nobody-of-that-name/dist", ["home directory"]),
         ("install --index 'http://[x/'", ["is no address"]),
+        ("verify . --timeout model=1e7", ["is not STEP=SECONDS", "at most 1000000 seconds"]),
         ("plan --source 'https://[x/y.tar.gz' --host host.json", ["'https://[x/y.tar.gz' is no address"]),
         ("plan --source 'https://x:y/z.git#tag' --host host.json", ["is no address"]),
         ("cache use 'redis://[x'", ["is no address"]),

@@ -255,7 +255,8 @@ def test_a_damaged_wheel_is_called_that(tmp_path: Path, harm: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": "new"}, {"version": "9"}, {"distribution": "other"}, {"role": "backend", "family": "abacus9"},
+    [{"version": "new"}, {"version": "9"}, {"version": "9" * 5000}, {"sha256": "../../x"},
+     {"distribution": "other"}, {"role": "backend", "family": "abacus9"},
      {"family": "cuda13"}, {"filename": "x.whl"}, {"filename": "../gpubuild_llama-1-py3-none-any.whl"}],
 )  # fmt: skip
 def test_a_catalogue_that_contradicts_its_file_names_is_refused(tmp_path: Path, change: dict[str, str]) -> None:
@@ -293,3 +294,20 @@ def with_library(wheel: Path, target: Path, name: str) -> Path:
             new.writestr(info, data)
         new.writestr(f"{folder}/lib/{name}", b"x")
     return target
+
+
+def test_targets_that_are_no_value_are_refused(tmp_path: Path) -> None:
+    make_wheel(tmp_path, "gpubuild-llama-vulkan", content="of a stranger\nTARGETS = {[]: 1}")
+    with pytest.raises(InvalidInputError, match="does not tell its targets"):
+        build_index((tmp_path,), tmp_path)
+
+
+def test_an_odd_platform_tag_has_its_line_too(tmp_path: Path) -> None:
+    wheels = build_index((runtime(tmp_path, tag="manylinux_2_34").parent,), tmp_path).catalogue.wheels
+    assert "manylinux 2_34" in people_page(groups(wheels), wheels).decode()
+
+
+def test_withdrawing_from_a_folder_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="no directory"):
+        yank(tmp_path / "nowhere", "x.whl", "")
+    assert not (tmp_path / "nowhere").exists()

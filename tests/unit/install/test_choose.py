@@ -160,3 +160,33 @@ def test_a_rocm_backend_warns_of_libraries_only_where_it_lacks_them(tmp_path: Pa
     assert any("ROCm's own libraries" in one for one in choose(catalogue, host, TARGET, vulkan=True).warnings)
     inside = tuple(msgspec.structs.replace(wheel, bundled=wheel.role == "backend") for wheel in catalogue.wheels)
     assert not choose(Catalogue(wheels=inside), host, TARGET, vulkan=True).warnings
+
+
+def test_of_two_that_serve_equally_the_newer_is_chosen(tmp_path: Path) -> None:
+    """Newer is said by llama.cpp's version, which is in the local part; the targets behind it say nothing of age."""
+    newer = VERSION.replace("0.3.36", "0.3.40")
+    make_wheel(tmp_path, "gpubuild-llama", newer)
+    runtime(tmp_path)
+    make_wheel(
+        tmp_path, "gpubuild-llama-cuda13", f"{newer}.cu130.sm120.sm90", targets=("sm_120", "sm_90"),
+        requires=(f"gpubuild-llama=={newer}",), content="larger" * 1000,
+    )  # fmt: skip
+    backend(tmp_path, "cuda13", ("sm_90",), label="cu130")
+    host = debian(devices=(nvidia("sm_90"),), drivers=NEW)
+    assert chosen(tmp_path, host).runtime.version == newer
+    backend(tmp_path, "cuda13", ("sm_89", "sm_90"), label="cu130")
+    next(tmp_path.glob("*sm120*.whl")).unlink()
+    assert family(chosen(tmp_path, host)) == ("cuda13", ("sm_90",))
+
+
+def test_requirements_of_thousands_of_digits_are_objections(tmp_path: Path) -> None:
+    catalogue = build_index((everything(tmp_path),), tmp_path).catalogue
+    host = debian(devices=(amd("gfx1100"),))
+    digits = "9" * 5000
+    changes: list[dict[str, Any]] = [{"requires": (f"gpubuild-llama=={digits}",)}, {"requires_python": f">={digits}"}]
+    for change in changes:
+        odd = tuple(
+            msgspec.structs.replace(wheel, **change) if wheel.role == "backend" else wheel for wheel in catalogue.wheels
+        )
+        with pytest.raises(IncompatibleError):
+            choose(Catalogue(wheels=odd), host, TARGET, vulkan=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from index_samples import everything, make_wheel
 
-from buildtool.errors import IntegrityError, InvalidInputError, MissingToolError, NetworkError
+from buildtool.errors import IntegrityError, InvalidInputError, MissingToolError, NetworkError, VerificationError
 from buildtool.index import build_index
 from buildtool.index.serve import IndexServer
 from buildtool.install import Target, environment, open_shelf
 from buildtool.install import shelf as shelf_module
-from buildtool.install.put import command
+from buildtool.install.put import command, put
 
 
 @pytest.fixture(params=["folder", "http"])
@@ -127,3 +127,32 @@ def test_a_program_that_answers_otherwise_is_no_python(tmp_path: Path, says: str
     with pytest.raises(InvalidInputError, match="is no Python that answers") as refused:
         environment(program)
     assert told in refused.value.why
+
+
+def program(path: Path, says: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho a warning >&2\necho '{says}'\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_python_is_found_by_its_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = program(tmp_path / "bin" / "python9", "9.0.1")
+    monkeypatch.setenv("PATH", f"{named.parent}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
+    assert environment(Path("python9")) == Target(python=str(named), version="9.0.1")
+
+
+@pytest.mark.parametrize(
+    ("backends", "told"),
+    [("", "does not find its backend vulkan"), ('{"name": "vulkan", "problem": "old"}', "cannot be used"),
+     ('{"name": "vulkan", "problem": ""}', "")],
+)  # fmt: skip
+def test_what_was_installed_must_know_its_backend(tmp_path: Path, backends: str, told: str) -> None:
+    runtime = program(tmp_path / "python", '{"version": "1", "backends": [' + backends + "]}")
+    target = Target(python=str(runtime), version="3.11.7")
+    if not told:
+        put(target, ("true",), "vulkan")
+        return
+    with pytest.raises(VerificationError, match=told):
+        put(target, ("true",), "vulkan")

@@ -14,7 +14,7 @@ import pytest
 from buildtool.errors import BuildError, GpubuildError, InvalidInputError, StorageError, VerificationError
 from buildtool.matrix import Job, Matrix, Wish, here, sites, solve
 from buildtool.matrix.ci import Ci
-from buildtool.matrix.run import Cost, run
+from buildtool.matrix.run import COMPILE, Cost, run
 from buildtool.matrix.write import write
 
 FAKE = """
@@ -199,3 +199,40 @@ def test_the_locks_of_a_ci_provider_are_not_replaced(tmp_path: Path, fake: tuple
     with pytest.raises(InvalidInputError, match="CI provider"):
         run(matrix, tmp_path / Ci().folder, Quiet(), compile_argv=fake)
     assert [path.read_bytes() for path in written] == before
+
+
+@pytest.mark.parametrize("what", ["PACKAGE", "recipe_directory"])
+def test_another_gpubuild_or_recipe_makes_another_wheel_of_the_same_plan(
+    tmp_path: Path, fake: tuple[str, ...], matrix: Matrix, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    changing = tmp_path / "changing"
+    changing.mkdir()
+    (changing / "gpubuild.cmake").write_text("one")
+    stand_in = changing if what == "PACKAGE" else lambda _name: changing
+    monkeypatch.setattr(f"buildtool.matrix.run.{what}", stand_in)
+    run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    assert run(matrix, tmp_path / "m", Quiet(), compile_argv=fake).before == 2
+    (changing / "gpubuild.cmake").write_text("two")
+    assert run(matrix, tmp_path / "m", Quiet(), compile_argv=fake).before == 0
+
+
+def test_what_lies_among_the_jobs_goes_and_what_a_link_leads_to_stays(
+    tmp_path: Path, fake: tuple[str, ...], matrix: Matrix
+) -> None:
+    run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (private / "mine").touch()
+    (tmp_path / "m" / "jobs" / "link").symlink_to(private)
+    (tmp_path / "m" / "jobs" / ".DS_Store").touch()
+    run(matrix, tmp_path / "m", Quiet(), compile_argv=fake)
+    assert sorted(path.name for path in (tmp_path / "m" / "jobs").iterdir()) == [job.name for job in matrix.jobs]
+    assert (private / "mine").exists()
+    assert private.stat().st_mode & 0o777 == 0o700
+
+
+def test_jobs_are_compiled_by_this_gpubuild_wherever_the_user_stands(tmp_path: Path) -> None:
+    (tmp_path / "buildtool").mkdir()
+    (tmp_path / "buildtool" / "__init__.py").write_text("raise SystemExit('somebody else')")
+    said = subprocess.run([*COMPILE, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr

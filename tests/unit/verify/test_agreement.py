@@ -48,6 +48,13 @@ def test_another_token_is_allowed_where_the_reference_was_undecided_and_is_repor
     assert result.compared == 2
 
 
+def test_a_token_that_the_reference_does_not_list_is_no_turn_of_rounding() -> None:
+    """Its two best are close, but this one is neither: how unlikely it was, nobody knows."""
+    right = generation(position((7, -0.9), (8, -1.1)))
+    other = generation(position((9, -0.75), (7, -1.5), (8, -1.7)))
+    assert not compare(right, other, bound=1.0, labels=LABELS).agrees
+
+
 def test_the_same_tokens_with_other_logits_fail() -> None:
     right = generation(position((7, -0.1), (8, -2.0)))
     shifted = generation(position((7, -0.1), (8, -2.4)))

@@ -116,6 +116,20 @@ def test_a_runtime_that_does_not_import_fails(tmp_path: Path) -> None:
     assert any("no_such_module" in line for line in raised.value.details)
 
 
+def test_a_backend_that_the_runtime_does_not_find_is_a_problem(tmp_path: Path) -> None:
+    """Else it would be taken for a runtime without a backend, and pass on the processor."""
+    blind = RUNTIME.replace("[SimpleNamespace", "[] and [SimpleNamespace")
+    make_wheel(tmp_path, "gpubuild_llama", {"gpubuild_llama/__init__.py": blind})
+    backend = make_wheel(tmp_path, "gpubuild_llama_cuda13", {"x.py": ""}, requires="gpubuild-llama==1.0")
+    assert install([backend]).problems == ("cuda13: it is installed, and the runtime does not find it",)
+
+
+def test_a_warning_of_the_runtime_is_no_answer(tmp_path: Path) -> None:
+    warns = f"import sys; sys.stderr.write('a warning\\n')\n{RUNTIME}"
+    wheel = make_wheel(tmp_path, "gpubuild_llama", {"gpubuild_llama/__init__.py": warns})
+    assert [path.name for path in install([wheel]).modules] == ["libggml-cuda.so"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="loads the C library")
 def test_libraries_are_loaded_for_real(tmp_path: Path) -> None:
     from buildtool.verify.steps import modules

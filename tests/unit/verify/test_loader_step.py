@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from buildtool.errors import MissingToolError, NotProvedError, UnsafeArchiveError
+from buildtool.errors import MissingToolError, NotProvedError, ProcessError, UnsafeArchiveError
 from buildtool.toolchain.sandbox import Sandbox
 from buildtool.verify.loading import Exercise, LoaderProof, ProofVerdict, TargetProof
 from buildtool.verify.model import ListedDevice, Options, Report, overall
@@ -75,6 +75,17 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(loader, "targets_of", lambda _path: ("gfx1032",))
     found = loader.check([Path("/x/libggml-hip.so")], [])
     assert (found.verdict, found.summary) == ("not-proved", "There is no compiler. Install one.")
+
+
+def test_an_imitation_that_does_not_compile_says_nothing_of_the_artefact(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(*_: object, **__: object) -> LoaderProof:
+        what = "g++ failed with exit code 1."
+        raise ProcessError(what, details=("ld: cannot find -lstdc++",))
+
+    monkeypatch.setattr(loader, "proof_here_or_inside", fake)
+    monkeypatch.setattr(loader, "targets_of", lambda _path: ("gfx1032",))
+    found = loader.check([Path("/x/libggml-hip.so")], [])
+    assert (found.verdict, found.evidence) == ("not-proved", ("ld: cannot find -lstdc++",))
 
 
 def test_a_module_without_device_code_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ import pytest
 from buildtool.errors import InvalidInputError, MissingToolError, NotProvedError, VerificationError
 from buildtool.verify.model import Options, Report, Timeouts
 from buildtool.verify.run import require, verify
+from buildtool.verify.steps import origin
+from buildtool.verify.subject import INSIDE
 
 PROGRAM = Path(__file__).with_name("fake_program.py")
 NAMES = ("llama-server", "llama-bench", "test-backend-ops", "llama-quantize")
@@ -148,6 +150,74 @@ def test_without_any_model_the_model_is_not_proved(prove: Prove) -> None:
     step = next(step for step in report.steps if step.name == "model")
     assert step.verdict == "not-proved"
     assert report.exit_code == 14
+
+
+def test_an_answer_that_may_come_from_elsewhere_proves_no_device(prove: Prove) -> None:
+    report = prove(("libggml-cuda.so",), {"devices": ["CUDA0"], "silent": True})
+    step = next(step for step in report.steps if step.name == "model")
+    assert (step.verdict, report.exit_code) == ("not-proved", 14)
+    assert "does not say how many layers went to CUDA0" in step.summary
+
+
+def test_a_crash_after_the_last_case_is_a_crash(prove: Prove) -> None:
+    step = next(step for step in prove(fake={"exit": 139}).steps if step.name == "ops")
+    assert step.verdict == "failed"
+    assert "exit code 139" in step.summary
+    assert "every case had ended" in step.evidence[0]
+
+
+def test_a_model_that_cannot_be_had_is_no_failure_of_the_artefact(prove: Prove) -> None:
+    report = prove(model="smollm2")
+    step = next(step for step in report.steps if step.name == "model")
+    assert (step.verdict, step.summary, report.exit_code) == ("not-proved", "SmolLM2 could not be had.", 14)
+
+
+@pytest.fixture
+def our_programs(prove: Prove, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of programs that write the tiny model and its answers, instead of ours."""
+    assert prove
+    inside = tmp_path / "inside"
+    shutil.copytree(INSIDE, inside)
+    monkeypatch.setattr("buildtool.verify.models.INSIDE", inside)
+    monkeypatch.setattr("buildtool.verify.models._GGUF_PACKAGES", ("sys",))
+    return inside
+
+
+def test_trouble_with_a_program_of_our_own_is_no_failure_of_the_artefact(prove: Prove, our_programs: Path) -> None:
+    (our_programs / "tiny_model.py").write_text("raise SystemExit('gguf has changed')")
+    step = next(step for step in prove(model=None).steps if step.name == "model")
+    assert step.verdict == "not-proved"
+    assert "gguf has changed" in step.evidence
+
+
+def test_what_is_warned_of_before_the_right_answers_is_passed_over(prove: Prove, our_programs: Path) -> None:
+    top = [{"id": 5, "logprob": -0.1}, {"id": 6, "logprob": -3.0}]
+    answers = [{"completion_probabilities": [{**top[0], "top_logprobs": top}] * 16}] * 2
+    (our_programs / "tiny_model.py").write_text("import sys; open(sys.argv[1], 'wb').write(b'GGUF')")
+    (our_programs / "tiny_reference.py").write_text(
+        f"import sys; print('OpenBLAS warning', file=sys.stderr); print({json.dumps(answers)!r})"
+    )
+    report = prove(model=None)
+    assert report.verdict == "passed"
+    assert {agreement.reference for agreement in report.agreements} == {"64-bit numpy", "CPU"}
+
+
+def test_packages_that_only_this_process_sees_do_not_count(
+    prove: Prove, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_ours").mkdir()
+    (tmp_path / "only_ours" / "ours_alone.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "only_ours")
+    monkeypatch.setattr("buildtool.verify.models._GGUF_PACKAGES", ("ours_alone",))
+    step = next(step for step in prove(model=None).steps if step.name == "model")
+    assert (step.verdict, "the package gguf is not here" in step.summary) == ("not-proved", True)
+
+
+def test_a_key_asks_for_the_runtime_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip would take it from beside or from an index, and nobody would have looked at its signature."""
+    monkeypatch.setattr("buildtool.wheel.signing.read_public_key", lambda _path: object())
+    with pytest.raises(InvalidInputError, match="runtime is not among the wheels"):
+        origin.check((tmp_path / "gpubuild_llama_cuda13-1-py3-none-any.whl",), Options(key="key.pem"))
 
 
 def test_what_the_user_named_is_checked_before_work_starts(tmp_path: Path) -> None:

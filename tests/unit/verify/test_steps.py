@@ -109,6 +109,8 @@ def test_one_device_of_every_kind_or_all_of_them() -> None:
     other = ListedDevice(name="CUDA2", description="NVIDIA L4", total_mib=23000, free_mib=22000)
     assert devices.to_prove((H100, twin, other), every=False) == ("CUDA0", "CUDA2")
     assert devices.to_prove((H100, twin, other), every=True) == ("CUDA0", "CUDA1", "CUDA2")
+    vulkan = ListedDevice(name="Vulkan0", description="NVIDIA H100", total_mib=81079, free_mib=80000)
+    assert devices.to_prove((H100, twin, vulkan), every=False) == ("CUDA0", "Vulkan0")
 
 
 def operations(
