@@ -5,6 +5,7 @@
 #   GPUBUILD_BACKEND        name of the GPU backend's target (ggml-cuda, ggml-hip, ggml-vulkan), or empty
 #   GPUBUILD_BACKEND_RPATH  where the installed backend module finds its vendor libraries
 #   GPUBUILD_BACKEND_RPATH_FOR_ALL  ON: the libraries that they need are looked for there, too (DT_RPATH, not DT_RUNPATH)
+#   GPUBUILD_TOGETHER       folders whose small C++ files are compiled several at a time
 #   GPUBUILD_SLOW_FIRST     file name endings of slow sources, slowest first: Ninja starts equal edges in file order
 
 # CPU modules that a wheel must not carry. sapphirerapids uses AMX tiles: on a virtual machine whose hypervisor shows AMX but
@@ -112,6 +113,31 @@ function(gpubuild_slow_first target)
     set_property(TARGET ${target} PROPERTY SOURCES ${ordered})
 endfunction()
 
+# Small files spend their time in the headers they share. Only in folders that the recipe names, for trees it was tried with:
+# files that define the same name cannot be compiled together.
+function(gpubuild_together target)
+    get_target_property(sources ${target} SOURCES)
+    get_target_property(directory ${target} SOURCE_DIR)
+    if(NOT sources)
+        return()
+    endif()
+    set(taken 0)
+    foreach(source IN LISTS sources)
+        get_filename_component(path "${source}" ABSOLUTE BASE_DIR "${directory}")
+        get_filename_component(folder "${path}" DIRECTORY)
+        file(RELATIVE_PATH folder "${CMAKE_SOURCE_DIR}" "${folder}")
+        if(path MATCHES "\\.cpp$" AND folder IN_LIST GPUBUILD_TOGETHER)
+            math(EXPR group "${taken} / 8")
+            math(EXPR taken "${taken} + 1")
+            set_property(SOURCE "${path}" TARGET_DIRECTORY ${target} PROPERTY UNITY_GROUP "together_${group}")
+        endif()
+    endforeach()
+    if(taken)
+        set_property(TARGET ${target} PROPERTY UNITY_BUILD ON)
+        set_property(TARGET ${target} PROPERTY UNITY_BUILD_MODE GROUP)
+    endif()
+endfunction()
+
 # Without flash attention upstream still compiles its kernels' instances, with empty bodies: a third of the files, a tenth of
 # the time. Where fattn.cu says at once that there is no kernel, nothing calls them (seen in its object file with GCC 12 and
 # clang 21), and the linker is told to make sure of that.
@@ -197,6 +223,11 @@ function(gpubuild_finish)
         list(APPEND runtime gpubuild-backends)
     endif()
     list(REMOVE_DUPLICATES runtime)
+    if(GPUBUILD_TOGETHER)
+        foreach(target IN LISTS all)
+            gpubuild_together(${target})
+        endforeach()
+    endif()
     gpubuild_install(gpubuild_runtime "$ORIGIN" ${runtime})
     add_custom_target(gpubuild_runtime DEPENDS ${runtime})
     if(GPUBUILD_BACKEND)

@@ -25,7 +25,7 @@ HOST = Host(
     ),
 )
 BACKENDS = {"cpu": (), "cuda": ("sm_90",), "rocm": ("gfx1030",), "vulkan": ()}
-NOT_OF_THE_PROJECT = re.compile(r"CMAKE_|BUILD_SHARED_LIBS$|GPU_TARGETS$")
+NOT_OF_THE_PROJECT = re.compile(r"CMAKE_|GPUBUILD_|BUILD_SHARED_LIBS$|GPU_TARGETS$")
 
 
 def plans(source: RecipeSource) -> list[Plan]:

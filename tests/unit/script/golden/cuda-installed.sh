@@ -110,6 +110,7 @@ step Configure
     '-DGPUBUILD_BACKEND_RPATH=$ORIGIN:$ORIGIN/../../gpubuild_llama/lib:$ORIGIN/../../nvidia/cuda_runtime/lib:$ORIGIN/../../nvidia/cublas/lib' \
     "-DGPUBUILD_PROGRAMS=llama-server;llama-cli;llama-bench;llama-quantize;test-backend-ops" \
     "-DGPUBUILD_SLOW_FIRST=..." \
+    "-DGPUBUILD_TOGETHER=tools/mtmd/models;common/parsers" \
     "-DLLAMA_BUILD_APP=OFF" \
     "-DLLAMA_BUILD_EXAMPLES=OFF" \
     "-DLLAMA_BUILD_SERVER=ON" \

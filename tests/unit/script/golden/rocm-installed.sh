@@ -115,6 +115,7 @@ step Configure
     '-DGPUBUILD_BACKEND_RPATH=$ORIGIN:$ORIGIN/../../gpubuild_llama/lib:/opt/rocm/lib64' \
     "-DGPUBUILD_PROGRAMS=llama-server;llama-cli;llama-bench;llama-quantize;test-backend-ops" \
     "-DGPUBUILD_SLOW_FIRST=..." \
+    "-DGPUBUILD_TOGETHER=tools/mtmd/models;common/parsers" \
     "-DGPU_TARGETS=gfx1032" \
     "-DLLAMA_BUILD_APP=OFF" \
     "-DLLAMA_BUILD_EXAMPLES=OFF" \

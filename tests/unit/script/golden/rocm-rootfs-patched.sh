@@ -181,6 +181,7 @@ inside "${cmake}" -G Ninja -S "${source}" -B "${build}" \
     '-DGPUBUILD_BACKEND_RPATH=$ORIGIN:$ORIGIN/../../gpubuild_llama/lib' \
     "-DGPUBUILD_PROGRAMS=llama-server;llama-cli;llama-bench;llama-quantize;test-backend-ops" \
     "-DGPUBUILD_SLOW_FIRST=..." \
+    "-DGPUBUILD_TOGETHER=tools/mtmd/models;common/parsers" \
     "-DGPU_TARGETS=gfx1013" \
     "-DLLAMA_BUILD_APP=OFF" \
     "-DLLAMA_BUILD_EXAMPLES=OFF" \
