@@ -36,7 +36,13 @@ def stderr_console() -> Console:
 
 def print_json(value: object) -> None:
     """Print any frozen value as indented JSON."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    try:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    except UnicodeEncodeError:  # a file's name that is no UTF-8: as escapes, which read back as the same name
+        import json
+
+        text = json.dumps(msgspec.to_builtins(value), indent=2)
+    typer.echo(text)
 
 
 def print_note(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -110,6 +111,9 @@ def main() -> None:
 
 def _guarded() -> int:
     as_json = "--json" in sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name that the encoding lacks is printed as escapes
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = app(standalone_mode=False)
     except GpubuildError as error:

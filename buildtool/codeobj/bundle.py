@@ -12,13 +12,24 @@ from typing import NamedTuple
 from buildtool.codeobj import amdgpu, elf
 from buildtool.codeobj.codec import Stream, refuse_bomb, stream_length, unpack_prefix
 from buildtool.codeobj.model import Image
-from buildtool.codeobj.view import BytesView, DamagedError, StreamView, View, find, read, unpack
+from buildtool.codeobj.view import (
+    FIRST_CHUNK,
+    SCAN_CHUNK,
+    BytesView,
+    DamagedError,
+    StreamView,
+    View,
+    find,
+    read,
+    unpack,
+)
 
 MAGIC = b"__CLANG_OFFLOAD_BUNDLE__"
 CCOB_MAGIC = b"CCOB"
 MAX_ENTRIES = 4096
 MAX_ID = 4096
 MAX_BUNDLES = 1 << 20
+MAX_IMAGES = 1 << 20  # a compressed directory of thousands takes a hundred bytes
 MAX_DIRECTORY = 1 << 20
 COUNT = struct.Struct("<Q")
 ENTRY = struct.Struct("<QQQ")
@@ -34,13 +45,17 @@ def images(view: View, start: int, end: int) -> Iterator[Image]:
     """Walk every bundle between `start` and `end`; bundles are aligned with zero padding between them.
 
     Raises:
-        DamagedError: a bundle that does not fit or lies about its sizes.
+        DamagedError: a bundle that does not fit or lies about its sizes, or more entries than any real file has.
     """
-    position = _next(view, start, end)
+    position, room = _next(view, start, end), MAX_IMAGES
     for _ in range(MAX_BUNDLES):
         if not 0 <= position < end:
             return
         stop, found = one(view, position, end)
+        room -= len(found)
+        if room < 0:
+            what = f"The file claims more than {MAX_IMAGES} entries of offload bundles."
+            raise DamagedError(what)
         yield from found
         position = _next(view, stop, end)
 
@@ -63,9 +78,15 @@ def _next(view: View, start: int, end: int) -> int:
     at = head[skipped:]
     if at.startswith((MAGIC, CCOB_MAGIC)):
         return start + skipped
-    plain = find(view, MAGIC, start, end)
-    packed = find(view, CCOB_MAGIC, start, end if plain < 0 else plain)
-    return packed if packed >= 0 else plain
+    step = FIRST_CHUNK
+    while start < end:  # a look for the one must not pass over thousands of the other again and again
+        stop = min(start + step, end)
+        plain = find(view, MAGIC, start, stop)
+        packed = find(view, CCOB_MAGIC, start, stop if plain < 0 else plain)
+        if packed >= 0 or plain >= 0:
+            return packed if packed >= 0 else plain
+        start, step = stop, min(step * 16, SCAN_CHUNK)
+    return -1
 
 
 def directory(view: View, start: int) -> list[tuple[int, int, str, int]]:

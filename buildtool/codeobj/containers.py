@@ -26,9 +26,12 @@ from buildtool.store.storage import storage_errors
 AR_MAGIC = b"!<arch>\n"
 AR_HEADER = 60
 MAX_MEMBERS = 1 << 20
+MAX_NAME = 4096  # longer ones are cut: many members may be called by the tails of one huge string
 IN_MEMORY = 32 << 20
 TEMPORARY = "Name another place for temporary files with TMPDIR."
 MAX_TAR_HEADER = 1 << 20  # of names and attributes that do not fit into a member's own header
+MAX_TAR_HEADERS = 16  # of them before one member
+MAX_TAR_ATTRIBUTES = 1024  # that are for all members behind them
 ZIP_LOCAL = struct.Struct("<4s22xHH")  # magic, length of the name, length of the extra field
 ENCRYPTED = 1
 TAR_NAME = re.compile(r"\.(tar\.[a-z0-9]+|t[gbx]z2?|tzst)$")
@@ -139,10 +142,11 @@ def _ar(view: View) -> Members:
             names = read(view, start, size)
         elif name.startswith(b"#1/") and name[3:].isdigit():
             length = min(int(name[3:]), size)
-            name = read(view, start, length).rstrip(b"\0")
+            name = read(view, start, min(length, MAX_NAME)).rstrip(b"\0")
             start, size = start + length, size - length
         elif name.startswith(b"/") and name[1:].isdigit():
-            name = names[int(name[1:]) :].split(b"\n", 1)[0]
+            at = int(name[1:])
+            name = names[at : at + MAX_NAME].split(b"\n", 1)[0]
         if name not in (b"/", b"//", b"/SYM64/", b"__.SYMDEF") and size:
             yield name.rstrip(b"/").decode("utf-8", "replace"), SubView(view, start, size)
 
@@ -150,10 +154,14 @@ def _ar(view: View) -> Members:
 def _tar(view: View, codec: str) -> Members:
     try:
         stream = cast("IO[bytes]", _Bounded(_tar_stream(view, codec), view.size))
-        with stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo) as archive:
+        # A name that is no UTF-8 could not be printed as it is.
+        with stream, _TarFile.open(fileobj=stream, mode="r|", errors="replace") as archive:
             for entry in itertools.islice(archive, MAX_MEMBERS):
+                _check_attributes(archive)
                 if entry.isreg() and entry.size:
-                    yield entry.name.removeprefix("./"), _tar_member(view, archive, entry, packed=bool(codec))
+                    name = entry.name.removeprefix("./")[:MAX_NAME]
+                    yield name, _tar_member(view, archive, entry, packed=bool(codec))
+                archive.members.clear()  # nobody asks for them again
     except (DamagedError, StorageError):
         raise
     except Exception as error:  # tarfile's own, and those of every codec below it
@@ -161,8 +169,27 @@ def _tar(view: View, codec: str) -> Members:
         raise DamagedError(what, why=str(error)) from error
 
 
+def _check_attributes(archive: tarfile.TarFile) -> None:
+    if len(archive.pax_headers) > MAX_TAR_ATTRIBUTES:  # each member gets a copy
+        what = f"The tar archive has {len(archive.pax_headers)} attributes for all of its members."
+        raise DamagedError(what)
+
+
 class _TarInfo(tarfile.TarInfo):
     """A member's header; one that says it is followed by gigabytes of names is refused before they are read."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """Read a member's header, and those before it that hold its name and attributes, each inside the last."""
+        archive = cast("_TarFile", tarfile)
+        if archive.headers > MAX_TAR_HEADERS:
+            what = f"The tar archive has more than {MAX_TAR_HEADERS} headers of names and attributes before one member."
+            raise DamagedError(what)
+        archive.headers += 1
+        try:
+            return super().fromtarfile(tarfile)
+        finally:
+            archive.headers -= 1
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -172,6 +199,14 @@ class _TarInfo(tarfile.TarInfo):
             what = f"The tar archive has a name or attribute of {found.size} bytes."
             raise DamagedError(what)
         return found
+
+
+class _TarFile(tarfile.TarFile):
+    """A tar archive that counts the headers before one member."""
+
+    tarinfo = _TarInfo
+    members: list[tarfile.TarInfo]
+    headers = 0
 
 
 class _Bounded(io.RawIOBase):

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from buildtool.codeobj.view import DamagedError, SubView, View, read
+from buildtool.codeobj.view import DamagedError, SubView, View, read, refuse_shared
 
 MAGIC = b"\x7fELF"
 EM_CUDA = 190
@@ -94,7 +94,7 @@ def sections(view: View, header: Header | None = None) -> list[Section]:
     """Return the section table; empty for a file stripped of it.
 
     Raises:
-        DamagedError: the table does not lie in the file.
+        DamagedError: the table does not lie in the file, or its sections share their bytes.
     """
     header = header or parse_header(view.peek(0, 64))
     if header.shoff == 0:
@@ -113,6 +113,7 @@ def sections(view: View, header: Header | None = None) -> list[Section]:
         raise DamagedError(what)
     table = read(view, header.shoff, count * header.shentsize)
     rows = [layout.unpack_from(table, index * header.shentsize) for index in range(count)]
+    refuse_shared(view, ((row[4], row[5]) for row in rows if row[1] not in (SHT_NULL, SHT_NOBITS)))
     names = b""
     if names_index < count and rows[names_index][1] != SHT_NOBITS:
         names = view.peek(rows[names_index][4], min(rows[names_index][5], MAX_NAMES))

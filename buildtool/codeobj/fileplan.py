@@ -89,7 +89,7 @@ def packed(view: View, name: str) -> FilePlan:
     kind, found = scan.images(view, kind, name)
     images = list(found)
     targets = frozenset(image.target for image in images if image.target)
-    if kind == "hsaco":
+    if kind == "hsaco" and targets:  # without a name, no loader would find it in a bundle
         return FilePlan(_wrapped(view, images[0]), targets, len(images))
     if kind in HOST and any(image.container == "offload-bundle" for image in images):
         return _host(view, kind, images, blocks.packed, targets)

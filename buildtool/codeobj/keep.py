@@ -12,7 +12,7 @@ from buildtool.codeobj.model import Answer, Image
 from buildtool.codeobj.rules import will_run
 from buildtool.compat.targets import parse_targets
 
-NVIDIA = re.compile(r"(?:sm|compute|lto)_(\d+)[af]?$")
+NVIDIA = re.compile(r"(?:sm|compute|lto)_(\d{1,9})[af]?$")
 ALWAYS = frozenset({"spirv"})  # for no target in particular
 
 

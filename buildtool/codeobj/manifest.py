@@ -74,8 +74,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def save(manifest: Manifest, path: Path) -> None:
-    """Write a manifest; the same manifest gives the same bytes."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+    """Write a manifest; the same manifest gives the same bytes.
+
+    Raises:
+        InvalidInputError: a name in it is no UTF-8.
+    """
+    try:
+        text = msgspec.json.encode(manifest)
+    except UnicodeEncodeError as error:
+        what = f"The manifest cannot hold a file's name that is no UTF-8: {error.object!r}."
+        raise InvalidInputError(what, hint="Rename the file, then try again.") from error
+    path.write_bytes(msgspec.json.format(text, indent=1) + b"\n")
 
 
 def load(path: Path) -> Manifest:

@@ -19,6 +19,7 @@ ENTRY = struct.Struct("<HHIQQQQ")
 STRING = struct.Struct("<QQ")
 KINDS = {1: "object", 2: "bitcode", 3: "cubin", 4: "fatbin", 5: "ptx", 6: "spirv"}
 MAX_STRINGS = 64
+MAX_TEXT = 256  # all entries of a file may point at one long string
 MAX_BINARIES = 1 << 20
 
 
@@ -48,7 +49,7 @@ def _image(view: View, start: int, size: int, entry: int) -> Image:
     texts: dict[str, str] = {}
     for index in range(count):
         key, value = unpack(view, start + strings + index * STRING.size, STRING)
-        texts[peek_text(view, start + key)] = peek_text(view, start + value)
+        texts[peek_text(view, start + key, MAX_TEXT)] = peek_text(view, start + value, MAX_TEXT)
     triple, arch = texts.get("triple", ""), canonical(texts.get("arch", ""))
     name = KINDS.get(kind, f"other-{kind}")
     if name == "object" and triple.startswith("amdgcn"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from buildtool.codeobj.view import DamagedError, View, read, unpack
+from buildtool.codeobj.view import DamagedError, View, read, refuse_shared, unpack
 
 MAX_STRINGS = 64 << 20
 MACHINES = {0x8664: "x86-64", 0xAA64: "arm64", 0x14C: "i386"}
@@ -44,7 +44,11 @@ def sections(view: View) -> list[Section]:
 
 
 def coff_sections(view: View, start: int = 0) -> list[Section]:
-    """Return the sections of the COFF header at `start`; long names come from its string table."""
+    """Return the sections of the COFF header at `start`; long names come from its string table.
+
+    Raises:
+        DamagedError: the table does not lie in the file, or its sections share their bytes.
+    """
     _, count, _, symbols, symbol_count, optional, _ = unpack(view, start, FILE_HEADER)
     table = read(view, start + FILE_HEADER.size + optional, count * SECTION.size)
     strings = _strings(view, symbols + symbol_count * SYMBOL_BYTES) if symbols else b""
@@ -56,6 +60,7 @@ def coff_sections(view: View, start: int = 0) -> list[Section]:
             name = strings[int(name[1:]) :].split(b"\0", 1)[0]
         used = min(virtual, size) if virtual else size
         found.append(Section(name.decode("utf-8", "replace"), offset, used))
+    refuse_shared(view, ((row.offset, row.size) for row in found if row.offset))  # an object's .bss has none
     return found
 
 

@@ -147,7 +147,7 @@ def natural(names: Iterable[str]) -> tuple[str, ...]:
     """Sort target names so that sm_90 stands before sm_100 and gfx90a before gfx1030."""
 
     def key(name: str) -> tuple[str, int, str]:
-        parts = re.match(r"([a-z_]*)(\d*)(.*)", name)
+        parts = re.match(r"([a-z_]*)(\d{0,9})(.*)", name)
         prefix, digits, rest = parts.groups() if parts else (name, "", "")
         if prefix == "gfx":  # gfx90a stands between gfx908 and gfx942: the number is hexadecimal
             chip = re.match(r"[0-9a-f]*", name[3:])

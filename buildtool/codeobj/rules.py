@@ -20,7 +20,7 @@ from buildtool.compat.targets import Target, parse_target
 from buildtool.compat.versions import Release
 
 RANK = {"yes": 2, "only-if": 1, "no": 0}
-NVIDIA_NAME = re.compile(r"(?:sm|compute|lto)_(\d+)([af]?)$")
+NVIDIA_NAME = re.compile(r"(?:sm|compute|lto)_(\d{1,9})([af]?)$")
 LAZY = re.compile(r"TensileLibrary_lazy_(gfx[0-9a-f]+)\.dat$")
 
 

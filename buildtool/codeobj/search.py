@@ -20,22 +20,41 @@ FATBIN_NEEDLE = struct.pack("<IHH", fatbin.MAGIC, fatbin.VERSION, fatbin.HEADER.
 ELF_NEEDLE = elf.MAGIC + b"\2\1\1"
 MAX_HITS = 1 << 20
 MAX_REJECTED = 4096  # false hits per format, so that a file made of them costs seconds and not hours
+MAX_WASTED = 256 << 20  # bytes read for false hits, for the same reason
 
 Reader = Callable[[View, int], list[Image]]
 
 
+class _Metered:
+    """A view that counts the bytes read of it."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self.size = view.size
+        self.taken = 0
+
+    def peek(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes at `offset`."""
+        data = self._view.peek(offset, length)
+        self.taken += len(data)
+        return data
+
+
 def images(view: View) -> Iterator[Image]:
     """Find device code anywhere in a file, in file order; what lies inside an earlier container is its part."""
-    stop = 0
+    stop = wasted = 0
+    metered = _Metered(view)
     rejected = dict.fromkeys(_READERS, 0)
     for position, needle in find_all(view, tuple(_READERS), MAX_HITS):
-        if position < max(stop, 1) or rejected[needle] > MAX_REJECTED:
+        if position < max(stop, 1) or rejected[needle] > MAX_REJECTED or wasted > MAX_WASTED:
             continue
-        before = stop
-        for image in _accepted(_READERS[needle], view, position):
+        before, metered.taken = stop, 0
+        for image in _accepted(_READERS[needle], metered, position):
             stop = max(stop, image.container_offset + (image.container_bytes or 0))
             yield image
-        rejected[needle] += stop == before
+        if stop == before:
+            rejected[needle] += 1
+            wasted += metered.taken
 
 
 def _accepted(reader: Reader, view: View, position: int) -> list[Image]:

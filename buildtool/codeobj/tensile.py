@@ -10,20 +10,27 @@ import re
 
 from buildtool.codeobj.model import Image
 
-NAME = re.compile(r"(?:Tensile|extop)[^/!]*?_(gfx[0-9a-f]+)[^/!]*\.dat$")
+NAME = re.compile(r"(?:Tensile|extop).*?_(gfx[0-9a-f]+)", re.DOTALL)
 # The first byte of a msgpack map of up to 15 entries (fixmap), or of a longer one.
 MAPS = frozenset([*range(0x80, 0x90), 0xDE, 0xDF])
 
 
 def is_table(head: bytes, name: str) -> bool:
     """Tell a Tensile table by its name and first byte."""
-    return bool(head) and head[0] in MAPS and NAME.search(name) is not None
+    return bool(head) and head[0] in MAPS and _chip(name) is not None
 
 
 def bare_image(name: str, size: int) -> Image:
     """Describe a Tensile table by its name."""
-    found = NAME.search(name)
-    return Image(kind="tensile", target=found[1] if found else "", bytes=size, offset=0)
+    return Image(kind="tensile", target=_chip(name) or "", bytes=size, offset=0)
+
+
+def _chip(name: str) -> str | None:
+    """Return the processor that a table's name ends with, None for another name; in one pass, however long it is."""
+    own = name[max(name.rfind("/"), name.rfind("!")) + 1 :]
+    first = min((at for at in (own.find("Tensile"), own.find("extop")) if at >= 0), default=-1)
+    found = NAME.match(own, first) if first >= 0 and own.endswith(".dat") else None
+    return found[1] if found else None
 
 
 def row_for(chip: str) -> bytes:

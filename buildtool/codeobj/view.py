@@ -11,7 +11,7 @@ import contextlib
 import io
 import mmap
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ WHOLE = 32 << 20  # streams up to this size are kept once they are read beyond t
 RELEASE_EVERY = 1024  # reads of a mapped file between two releases of its pages
 SCAN_CHUNK = 8 << 20
 FIRST_CHUNK = 4096
+MAX_SHARED = 4  # how often, on average, the sections of a file may use each byte of it; a real file's use it once
 
 
 class DamagedError(InvalidInputError):
@@ -185,6 +186,18 @@ def peek_text(view: View, offset: int, limit: int = 4096) -> str:
     return view.peek(offset, limit).split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
+def refuse_shared(view: View, places: Iterable[tuple[int, int]]) -> None:
+    """Refuse a table whose ranges, given as (offset, size), lie over each other again and again.
+
+    Raises:
+        DamagedError: reading each of them would be reading the file many times.
+    """
+    taken = sum(min(size, view.size - offset) for offset, size in places if offset < view.size)
+    if taken > MAX_SHARED * view.size:
+        what = f"The sections of the file take {taken} bytes together, and it has {view.size}."
+        raise DamagedError(what, why="They share their bytes, as no compiler's do.")
+
+
 def find(view: View, needle: bytes, start: int, end: int) -> int:
     """Return the first offset in ``[start, end)`` where `needle` begins, or -1; reads in chunks."""
     end = min(end, view.size)
@@ -219,11 +232,10 @@ def find_all(view: View, needles: tuple[bytes, ...], limit: int) -> list[tuple[i
 
 @contextlib.contextmanager
 def open_view(path: Path) -> Iterator[View]:
-    """Map a file read-only; falls back to reading where a mapping is impossible.
+    """Map a file read-only; an empty one, which cannot be mapped, is a view of no bytes.
 
     Raises:
-        InvalidInputError: the path is no regular file.
-        StorageError: it cannot be read.
+        StorageError: it cannot be read, or not be mapped.
     """
     try:
         with path.open("rb") as stream:

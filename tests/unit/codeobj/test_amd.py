@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
 from codeobj_samples import HOST_ID, bundle, ccob, code_object, dll, hip_id, library
 
 from buildtool.codeobj import amdgpu, inspect, targets_of
-from buildtool.codeobj.bundle import split_id
+from buildtool.codeobj.bundle import images, split_id
+from buildtool.codeobj.view import BytesView, DamagedError
 
 GFX1032, GFX90A, GFX10_3 = 0x38, 0x3F, 0x53
 PLAIN = bundle(
@@ -89,3 +91,29 @@ def test_a_bundle_of_nothing_does_not_hold_up_the_walk(tmp_path: Path) -> None:
     empty[32:48] = bytes(16)  # offset 0, size 0
     (tmp_path / "lib.so").write_bytes(library({".hip_fatbin": bytes(empty) + PLAIN}))
     assert targets_of(tmp_path / "lib.so") == ("gfx90a:xnack-", "gfx1032")
+
+
+class Counted(BytesView):
+    """A view that counts the bytes that are read of it."""
+
+    taken = 0
+
+    def peek(self, offset: int, length: int) -> bytes:
+        data = super().peek(offset, length)
+        self.taken += len(data)
+        return data
+
+
+def test_many_bundles_with_odd_bytes_between_are_read_once() -> None:
+    view = Counted((ccob(bundle([(HOST_ID, b"")]), 2, "zlib") + b"odd") * 4000)
+    assert list(images(view, 0, view.size)) == []
+    assert view.taken < 400 * view.size  # their padding is looked for in 16 KiB
+
+
+def test_bundles_that_claim_endless_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = b"__CLANG_OFFLOAD_BUNDLE__" + struct.pack("<Q", 4096) + struct.pack("<QQQ", 0, 1, 0) * 4096
+    view = BytesView(ccob(directory, 2, "zstd") * 3)
+    assert len(list(images(view, 0, view.size))) == 3 * 4096
+    monkeypatch.setattr("buildtool.codeobj.bundle.MAX_IMAGES", 8192)
+    with pytest.raises(DamagedError, match="more than 8192 entries"):
+        list(images(view, 0, view.size))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from codeobj_hosts import gfx_object, hip_bundle, shared_object, windows_library
-from codeobj_samples import ccob, hip_id
+from codeobj_samples import ccob, code_object, hip_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,3 +119,10 @@ def test_compressed_code_of_one_file_lies_in_memory_and_not_that_of_all(tmp_path
     assert result.kept == number
     assert size < sum(path.stat().st_size for path in (tmp_path / "out").iterdir()) / number < 1.2 * size
     assert peak < number * size
+
+
+def test_a_code_object_of_an_unknown_processor_stays(tmp_path: Path) -> None:
+    """In a bundle it would have no name, and no loader would find it."""
+    (tmp_path / "k.co").write_bytes(code_object(0xFE, size=9000))
+    compress(tmp_path / "k.co", tmp_path / "out.co")
+    assert (tmp_path / "out.co").read_bytes() == (tmp_path / "k.co").read_bytes()

@@ -13,16 +13,19 @@ import struct
 import time
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from codeobj_archives import ar, archives, tar, zipped
-from codeobj_samples import FIXTURES, HOST_ID, bundle, ccob, code_object, elf64, hip_id, library
+from codeobj_samples import FIXTURES, HOST_ID, bundle, ccob, code_object, dll, elf64, hip_id, library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildtool.codeobj import codec, containers, inspect, retarget, targets_of
 from buildtool.codeobj.reader import _Collector
+from buildtool.codeobj.tensile import is_table
 from buildtool.codeobj.view import BytesView, DamagedError
 from buildtool.errors import InvalidInputError, StorageError
 
@@ -287,3 +290,110 @@ def overlapping_symbols(count: int = 30_000, length: int = 4 << 20) -> bytes:
     at = 64 + len(symbols) + len(names)
     head = struct.pack("<HHIQQQIHHHHHH", 3, 224, 1, 0, 0, at, 0x36, 64, 56, 0, 64, len(rows), 0)
     return elf64(224, osabi=64, abiversion=3)[:16] + head + symbols + names + b"".join(rows)
+
+
+def long_names(count: int, length: int) -> bytes:
+    """A static library whose damaged members are called by the tails of one string."""
+    names = b"a" * length
+    out = b"!<arch>\n" + b"%-48s%-10d`\n" % (b"//", length) + names
+    for number in range(count):
+        out += b"%-48s%-10d`\n" % (b"/%d" % number, 4) + b"\x7fELF"
+    return out
+
+
+def attributes(text: bytes, kind: bytes) -> bytes:
+    """A tar header with attributes, and what is in it."""
+    return tarred(b"attributes", text, kind) + text + bytes(-len(text) % 512)
+
+
+def tarred(name: bytes, data: bytes, kind: bytes = b"0") -> bytes:
+    """The header of a tar member."""
+    head = bytearray(name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % len(data))
+    head += b"00000000000\0" + b" " * 8 + kind + bytes(100) + b"ustar\0" + b"00"
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head.ljust(512, b"\0"))
+
+
+def record(key: bytes, value: bytes) -> bytes:
+    size = len(key) + len(value) + 3
+    while len(str(size)) + len(key) + len(value) + 3 != size:
+        size = len(str(size)) + len(key) + len(value) + 3
+    return b"%d %s=%s\n" % (size, key, value)
+
+
+DAMAGED = tarred(b"x", b"\x7fELF") + b"\x7fELF".ljust(512, b"\0")
+SHARED_NAMES = {
+    "x.a": long_names(400, 1 << 20),
+    "x.tar": attributes(record(b"path", b"p" * (1 << 19)), b"g") + DAMAGED * 400 + bytes(1024),
+}
+
+
+@pytest.mark.parametrize("name", SHARED_NAMES)
+def test_members_that_share_one_huge_name_take_no_memory(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(SHARED_NAMES[name])
+    tracemalloc.start()
+    try:
+        found = inspect(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found.problems) == 400
+    assert peak < 100 << 20
+
+
+def many_attributes(count: int) -> bytes:
+    return b"".join(record(b"k%07d" % number, b"") for number in range(count))
+
+
+TAR_ATTRIBUTES = {
+    "for all members": attributes(many_attributes(20_000), b"g") + DAMAGED * 400,
+    "inside each other": attributes(many_attributes(20_000), b"x") * 100 + DAMAGED,
+}
+
+
+@pytest.mark.parametrize("name", TAR_ATTRIBUTES)
+def test_a_tar_archive_of_attributes_takes_no_memory(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x.tar").write_bytes(TAR_ATTRIBUTES[name] + bytes(1024))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInputError, match="cannot be read") as told:
+            inspect(tmp_path / "x.tar")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "tar archive has" in told.value.why
+    assert peak < 150 << 20
+
+
+def test_a_member_whose_name_is_no_utf8_has_a_name_that_can_be_written(tmp_path: Path) -> None:
+    data = tarred(b"lib\xe9.fatbin", FAT) + FAT + bytes(-len(FAT) % 512) + bytes(1024)
+    (tmp_path / "x.tar").write_bytes(data)
+    (file,) = inspect(tmp_path / "x.tar").files
+    assert file.path == f"{tmp_path / 'x.tar'}!lib\ufffd.fatbin"
+    assert msgspec.json.encode(file)
+
+
+@pytest.mark.parametrize("make", [library, dll])
+def test_sections_that_share_their_bytes_are_refused(tmp_path: Path, make: Callable[[dict[str, bytes]], bytes]) -> None:
+    """A hundred sections, each of the same fat binary: each of its images would be told a hundred times."""
+    data = bytearray(make({".nv_fatb": FAT} | {f".x{number:03}": b"x" for number in range(100)}))
+    if make is library:
+        (table,) = struct.unpack_from("<Q", data, 40)
+        for row in range(2, 102):
+            data[table + 64 * row : table + 64 * row + 64] = data[table + 64 : table + 128]
+    else:
+        table = 64 + 24
+        for row in range(1, 101):
+            data[table + 40 * row : table + 40 * row + 40] = data[table : table + 40]
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(InvalidInputError) as told:
+        inspect(tmp_path / "x")
+    assert "share their bytes" in told.value.why
+
+
+def test_a_table_with_an_endless_name_costs_no_time() -> None:
+    name = "x.whl!" + "Tensile_gfx0" * 1200
+    began = time.process_time()
+    assert not is_table(b"\x82", name)
+    assert is_table(b"\x82", f"{name}.dat")
+    assert time.process_time() - began < 2

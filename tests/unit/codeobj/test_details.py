@@ -24,7 +24,8 @@ from codeobj_samples import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildtool.codeobj import Image, inspect, lz4
+from buildtool.codeobj import Image, inspect, judge, lz4
+from buildtool.codeobj import spirv as spirv_module
 from buildtool.codeobj.view import DamagedError
 from buildtool.errors import InvalidInputError
 
@@ -160,3 +161,32 @@ def test_overlapping_matches_repeat() -> None:
 def test_any_block_is_right_or_refused(data: bytes, size: int) -> None:
     with contextlib.suppress(DamagedError):
         assert len(lz4.decode(data, size)) == size
+
+
+def test_a_target_of_thousands_of_digits_is_no_crash(tmp_path: Path) -> None:
+    target = "sm_" + "9" * 5000
+    (tmp_path / "x.kpack").write_bytes(kpack("lib", {target: code_object(0x38), "gfx1032": code_object(0x38)}))
+    found = inspect(tmp_path / "x.kpack")
+    assert found.targets == ("gfx1032", target)
+    assert judge(found, "sm_90").verdicts[0].answer == "no"
+
+
+def test_entries_that_share_one_long_string_take_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(offload_binary("a" * 4000, code_object(0x38)))
+    assert [len(image.target) for image in images(tmp_path / "x")] == [256]
+
+
+def false_modules(count: int, length: int) -> bytes:
+    """SPIR-V headers that are followed by instructions, over each other, and by no end of a function."""
+    one = struct.pack("<IIIII", 0x07230203, 0x10500, 0, 8, 0) + struct.pack("<I", 6 << 16 | 17)
+    return one * count + struct.pack("<I", 1 << 16 | 17) * length
+
+
+def test_false_hits_cost_no_hours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x").write_bytes(library({".rodata": false_modules(200, 1 << 16) + spirv()}))
+    monkeypatch.setattr("buildtool.codeobj.search.MAX_WASTED", 2 << 20)
+    walked: list[int] = []
+    real = spirv_module._length
+    monkeypatch.setattr(spirv_module, "_length", lambda view, at: walked.append(at) or real(view, at))
+    assert inspect(tmp_path / "x").scanned == 1
+    assert 4 < len(walked) < 20

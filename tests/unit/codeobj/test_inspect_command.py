@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,20 @@ def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
     code, _, err = call(capsys, monkeypatch, str(tmp_path / "nothing"))
     assert code == 12
     assert "does not exist" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_file_whose_name_is_no_utf8(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / os.fsdecode(b"\xe9.co")
+    path.write_bytes(code_object(0x38))
+    code, out, _ = call(capsys, monkeypatch, str(path), "--json")
+    assert code == 0
+    assert json.loads(out)["files"][0]["path"] == str(path)
+    code, out, _ = call(capsys, monkeypatch, str(path))
+    assert code == 0
+    assert "\\udce9.co" in out
+    code, out, _ = call(capsys, monkeypatch, f"{path}.missing", "--json")
+    assert code == 12
+    assert "does not exist" in json.loads(out)["error"]["what"]

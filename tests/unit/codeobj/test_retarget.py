@@ -380,3 +380,12 @@ def test_without_its_manifest_there_is_no_result(tmp_path: Path, monkeypatch: py
         turned(tmp_path / "x.co", tmp_path / "out.co")
     assert "--out" in told.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["x.co"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_no_manifest_can_hold_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / os.fsdecode(b"\xe9_gfx1030.co")).write_bytes(gfx_object(OLD))
+    with pytest.raises(InvalidInputError, match="no UTF-8"):
+        retarget(tmp_path / "src", OLD, NEW, tmp_path / "out", thinned=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["src"]
