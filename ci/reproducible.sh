@@ -8,8 +8,9 @@
 # space and an umlaut in their paths, sources and toolkits fetched anew, and a clock 400 days ahead that every program is
 # given (libfaketime, by /etc/ld.so.preload). No compiler cache is used there, and SOURCE_DATE_EPOCH is not set.
 #
-# libfaketime finds no /dev/shm that it may write inside a second bubblewrap: for a toolkit in a root filesystem that is entered
-# (ROCm, CUDA 11.8 and 12.4) and for nvcc the clock must be left alone (CLOCK=, empty).
+# For a toolkit in a root filesystem (ROCm, CUDA 11.8 and 12.4) and for nvcc leave the clock alone (CLOCK=, empty): inside a second
+# bubblewrap libfaketime finds no /dev/shm that it may write, and with it CMake stops while it looks at nvcc. Shown so for the
+# CPU and Vulkan with the clock, for CUDA and ROCm without.
 #
 # Needs gpubuild on PATH, mmdebstrap, bubblewrap and network; no root.
 #   SUITE, MIRROR  the Debian suite (default: this machine's, whose compiler must be that of the wheels), and where from
