@@ -15,7 +15,6 @@ from typing import Literal, NamedTuple
 from buildtool.errors import InvalidInputError, StorageError
 from buildtool.store.storage import delete_tree
 
-MAX_ENTRIES = 1 << 20
 MAX_DEPTH = 64
 ANOTHER_PLACE = "Name another place with --out."
 
