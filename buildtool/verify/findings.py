@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from buildtool.errors import GpubuildError
@@ -9,6 +11,7 @@ from buildtool.verify.loading import LoaderProof
 from buildtool.verify.model import Agreement, Figure, ListedDevice, Module, Operations, Verdict
 
 EVIDENCE_LINES = 12
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,16}m")
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,5 +35,6 @@ def broken_off(error: GpubuildError) -> Findings:
 
 
 def last_lines(text: str, count: int = EVIDENCE_LINES) -> tuple[str, ...]:
-    """Return the last lines of `text` that are not empty."""
-    return tuple([line.rstrip() for line in text.splitlines() if line.strip()][-count:])
+    """Return the last lines of `text` that are not empty, without their colours."""
+    plain = _COLOUR.sub("", text)
+    return tuple([line.rstrip() for line in plain.splitlines() if line.strip()][-count:])

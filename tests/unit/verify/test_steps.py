@@ -7,6 +7,7 @@ import pytest
 
 from buildtool.process import Completed
 from buildtool.verify.backends import backend_of_module, is_device_of, is_driver_library
+from buildtool.verify.findings import last_lines
 from buildtool.verify.model import ListedDevice, Module, Operations, Options
 from buildtool.verify.models import Model
 from buildtool.verify.parse_bench import BenchRecord
@@ -92,6 +93,10 @@ def test_no_library_and_a_refused_backend_are_failures() -> None:
     assert modules.judge(()).verdict == "failed"
     base = Module(name="libggml-base.so", loaded=True)
     assert modules.judge((base,), ("cuda13: built for another runtime",)).verdict == "failed"
+
+
+def test_evidence_has_no_colours() -> None:
+    assert last_lines("a\n\n  ADD(x): \x1b[1;32mOK\x1b[0m \n") == ("a", "  ADD(x): OK")
 
 
 def test_every_backend_must_show_a_device() -> None:
