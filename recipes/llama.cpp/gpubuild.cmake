@@ -138,9 +138,9 @@ function(gpubuild_together target)
     endif()
 endfunction()
 
-# Without flash attention upstream still compiles its kernels' instances, with empty bodies: a third of the files, a tenth of
-# the time. Where fattn.cu says at once that there is no kernel, nothing calls them (seen in its object file with GCC 12 and
-# clang 21), and the linker is told to make sure of that.
+# Without flash attention upstream still compiles its kernels' instances, with empty bodies: more than a quarter of the
+# files, a tenth of the time. Where fattn.cu says at once that there is no kernel, nothing calls them (seen in its object file with
+# GCC; it links with GCC 12, clang 16 and ROCm 7.0's clang), and the linker is told to make sure of that.
 function(gpubuild_without_attention target)
     get_target_property(sources ${target} SOURCES)
     get_target_property(directory ${target} SOURCE_DIR)
@@ -160,6 +160,21 @@ function(gpubuild_without_attention target)
     target_link_options(${target} PRIVATE "LINKER:-z,defs")
 endfunction()
 
+# Give every source of TARGET whose path matches PATTERN an option; in it @name@ is the path inside the tree, @md5@ its sum.
+function(gpubuild_option_by_name target pattern option)
+    get_target_property(sources ${target} SOURCES)
+    get_target_property(directory ${target} SOURCE_DIR)
+    list(FILTER sources INCLUDE REGEX "${pattern}")
+    foreach(source IN LISTS sources)
+        get_filename_component(path "${source}" ABSOLUTE BASE_DIR "${directory}")
+        file(RELATIVE_PATH name "${CMAKE_SOURCE_DIR}" "${path}")
+        string(MD5 md5 "llama.cpp/${name}")
+        string(REPLACE "@md5@" "${md5}" own "${option}")
+        string(REPLACE "@name@" "llama.cpp/${name}" own "${own}")
+        set_property(SOURCE "${path}" TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_OPTIONS "${own}")
+    endforeach()
+endfunction()
+
 # nvcc names internal symbols of device code by a checksum of the source's absolute path, so that the same kernels would
 # differ with the place they were built in; -frandom-seed does not change that (seen with 13.0). cudafe++ takes the path as
 # an option, and the last one wins. An nvcc that does not use it is left alone.
@@ -172,30 +187,13 @@ function(gpubuild_module_ids target)
         message(STATUS "gpubuild: this nvcc takes no path for its module ids; the build is reproducible in one place only")
         return()
     endif()
-    get_target_property(sources ${target} SOURCES)
-    get_target_property(directory ${target} SOURCE_DIR)
-    list(FILTER sources INCLUDE REGEX "\\.cu$")
-    foreach(source IN LISTS sources)
-        get_filename_component(path "${source}" ABSOLUTE BASE_DIR "${directory}")
-        file(RELATIVE_PATH name "${CMAKE_SOURCE_DIR}" "${path}")
-        set_property(SOURCE "${path}" TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_OPTIONS
-            "-Xcudafe=--orig_src_path_name=llama.cpp/${name}")
-    endforeach()
+    gpubuild_option_by_name(${target} "\\.cu$" "-Xcudafe=--orig_src_path_name=@name@")
 endfunction()
 
 # clang gives each source of device code an id that becomes part of symbols (__hip_cuid_..., external names of static variables):
 # a hash of its absolute path and of the command, which differ with the place (seen with 21). It takes the id as an option.
 function(gpubuild_unit_ids target)
-    get_target_property(sources ${target} SOURCES)
-    get_target_property(directory ${target} SOURCE_DIR)
-    list(FILTER sources INCLUDE REGEX "\\.(cu|hip)$")
-    foreach(source IN LISTS sources)
-        get_filename_component(path "${source}" ABSOLUTE BASE_DIR "${directory}")
-        file(RELATIVE_PATH name "${CMAKE_SOURCE_DIR}" "${path}")
-        string(MD5 id "llama.cpp/${name}")
-        set_property(SOURCE "${path}" TARGET_DIRECTORY ${target} APPEND PROPERTY COMPILE_OPTIONS
-            "$<$<COMPILE_LANG_AND_ID:HIP,Clang>:-cuid=${id}>")
-    endforeach()
+    gpubuild_option_by_name(${target} "\\.(cu|hip)$" "$<$<COMPILE_LANG_AND_ID:HIP,Clang>:-cuid=@md5@>")
 endfunction()
 
 function(gpubuild_finish)
